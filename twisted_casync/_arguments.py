@@ -1,0 +1,71 @@
+"""
+What C++ would not compile is a C{TypeError} that names the parameter; what Winsock would reject is an error code.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from .winsock import WSAError
+
+__all__ = ["Rejected", "filled", "integer", "sent"]
+
+
+class Rejected(Exception):
+    """
+    A call that fails with a code of Winsock's, from inside a member to its edge; it never leaves a member.
+    """
+
+    def __init__(self, code: WSAError) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def integer(value: Any, parameter: str) -> int:
+    """
+    @raise TypeError: C{value} is no integer.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{parameter} must be an int, not {type(value).__name__}") from None
+
+
+def _view(value: Any, parameter: str) -> memoryview:
+    try:
+        return memoryview(value).cast("B")
+    except (TypeError, BufferError):
+        raise TypeError(f"{parameter} must be a contiguous buffer of bytes, not {type(value).__name__}") from None
+
+
+def _part(view: memoryview, nBufLen: Any) -> memoryview:
+    if nBufLen is None:
+        return view
+    length = integer(nBufLen, "nBufLen")
+    if not 0 <= length <= len(view):
+        raise Rejected(WSAError.WSAEFAULT)
+    return view[:length]
+
+
+def sent(lpBuf: Any, nBufLen: Any) -> memoryview:
+    """
+    The bytes that a Send is to send.
+
+    @raise TypeError: C{lpBuf} is no contiguous buffer, or C{nBufLen} no integer.
+    @raise Rejected: C{WSAEFAULT}, C{nBufLen} is longer than the buffer, or negative.
+    """
+    return _part(_view(lpBuf, "lpBuf"), nBufLen)
+
+
+def filled(lpBuf: Any, nBufLen: Any) -> memoryview:
+    """
+    The bytes that a Receive is to fill.
+
+    @raise TypeError: C{lpBuf} is no writable, contiguous buffer, or C{nBufLen} no integer.
+    @raise Rejected: C{WSAEFAULT}, C{nBufLen} is longer than the buffer, or negative.
+    """
+    view = _view(lpBuf, "lpBuf")
+    if view.readonly:
+        raise TypeError(f"lpBuf must be a writable buffer, not {type(lpBuf).__name__}")
+    return _part(view, nBufLen)

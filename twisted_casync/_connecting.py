@@ -1,0 +1,133 @@
+"""
+How a socket comes to its peer: one attempt, through all the addresses that a name has.
+
+An attempt begins with a name, which is looked up first, or with an address.  Each address is tried in turn until one
+answers, on the same socket, as C{Connect} is on one.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from ._lookup import Lookup
+from ._notify import Phase
+from ._sockaddr import UNIX, SockAddr
+from .winsock import SOCK_STREAM, WSAError, errorFromErrno
+
+__all__ = ["UNDER_WAY", "Attempt", "phaseOf", "unconnected"]
+
+UNDER_WAY: Final = (WSAError.NO_ERROR, WSAError.WSAEWOULDBLOCK)
+"""What is left by a connect(2) that has not failed."""
+
+_SYN_SENT: Final = (2, 3)
+"""The states of TCP_INFO, tcp(7), in which a connect is under way."""
+
+
+class Attempt:
+    """
+    One call of C{Connect}, until it ends.
+
+    @ivar lookup: the lookup under way; L{None} before and after.
+    @ivar peer: the address that is being tried, or was tried last.
+    """
+
+    __slots__ = ("_left", "_sock", "lookup", "peer")
+
+    def __init__(self, sock: socket.socket, addresses: Sequence[SockAddr] = ()) -> None:
+        self._sock = sock
+        self._left = list(addresses)
+        self.lookup: Lookup | None = None
+        self.peer: SockAddr | None = None
+
+    def lookUp(self, reactor: Any, host: str, port: int, then: Callable[[Attempt], None]) -> None:
+        """
+        Find the addresses of a name.
+
+        @param then: what to call with this attempt when they, or that there are none, are known.  It may be called
+            before this returns.
+        @raise Rejected: C{host} can't be looked up.
+        """
+
+        def found(lookup: Lookup, addresses: Sequence[SockAddr]) -> None:
+            self.lookup = None
+            self._left = list(addresses)
+            then(self)
+
+        self.lookup = Lookup(port, found)
+        self.lookup.start(reactor, host, int(self._sock.family), self._sock.type)
+
+    def next(self) -> WSAError:
+        """
+        Try the addresses that are left.
+
+        @return: one of L{UNDER_WAY}, where C{NO_ERROR} is a connection that was made at once; else the error of the
+            last address.
+        """
+        code = WSAError.WSAHOST_NOT_FOUND
+        while self._left:
+            self.peer = self._left.pop(0)
+            code = self._connect(self.peer)
+            if code in UNDER_WAY:
+                break
+        return code
+
+    def _connect(self, address: SockAddr) -> WSAError:
+        code = errorFromErrno(self._sock.connect_ex(address))
+        if code is WSAError.WSAECONNABORTED:
+            # Linux says this once, of the attempt before.
+            code = errorFromErrno(self._sock.connect_ex(address))
+        if code is WSAError.WSAEWOULDBLOCK and self._sock.family == UNIX:
+            # The listener's queue is full, and Linux does not wait: nothing is under way.
+            code = WSAError.WSAECONNREFUSED
+        return code
+
+    def more(self) -> bool:
+        """
+        @return: whether there is an address that was not tried.
+        """
+        return bool(self._left)
+
+    def arrived(self) -> bool:
+        """
+        @return: whether the connection is there; the reactor may still be to say so.
+        """
+        if self.lookup is not None:
+            return False
+        try:
+            self.peer = self._sock.getpeername()
+        except OSError:
+            # Not yet, or never.
+            return False
+        return True
+
+
+def unconnected(sock: socket.socket) -> Phase:
+    """
+    The phase of a socket that has no peer and does not listen.
+    """
+    name = sock.getsockname()
+    named = bool(name[1]) if isinstance(name, tuple) else bool(name)
+    if sock.type == SOCK_STREAM:
+        return Phase.BOUND if named else Phase.NEW
+    return Phase.DATAGRAM if named else Phase.UNNAMED
+
+
+def phaseOf(sock: socket.socket) -> Phase:
+    """
+    Where a socket that comes from elsewhere is in its life.
+
+    @raise OSError: it is no socket.
+    """
+    if sock.type != SOCK_STREAM:
+        return unconnected(sock)
+    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        return Phase.LISTENING
+    try:
+        sock.getpeername()
+    except OSError:
+        if sock.family != UNIX and sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO) & 0xFF in _SYN_SENT:
+            return Phase.CONNECTING
+        return unconnected(sock)
+    return Phase.CONNECTED

@@ -1,0 +1,227 @@
+"""
+Socket options: Winsock's names, types, lengths and levels over the platform's.
+
+One row is one option of the reference's two tables; an option that has no row is C{WSAENOPROTOOPT}.  What Linux would
+answer otherwise than Winsock (it doubles buffer sizes, keeps C{SO_DEBUG} for the administrator, has another
+C{SO_REUSEADDR}) is remembered beside the socket and answered from there.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any, Final, NamedTuple, cast
+
+from ._arguments import Rejected, filled, integer, sent
+from .winsock import (
+    IPPROTO_IP,
+    IPPROTO_IPV6,
+    IPPROTO_TCP,
+    IPV6_V6ONLY,
+    LINGER,
+    SOL_SOCKET,
+    TCP_NODELAY,
+    Option,
+    WSAError,
+)
+
+__all__ = ["BOOL", "INT", "LINGERING", "Row", "Settings", "decode", "encode", "row"]
+
+BOOL: Final = "BOOL"
+INT: Final = "int"
+LINGERING: Final = "LINGER"
+
+STREAM: Final = 1
+DATAGRAM: Final = 2
+BOTH: Final = STREAM | DATAGRAM
+
+
+class Row(NamedTuple):
+    """
+    One option.
+
+    @ivar type: of its value: L{BOOL}, L{INT} or L{LINGERING}.
+    @ivar size: the bytes of the value in Winsock.  Three of the BOOL options are really one byte long; of the others a
+        BOOL can be asked for in one byte.
+    @ivar kinds: the types of sockets that have it.
+    @ivar settable: C{SetSockOpt} takes it.
+    @ivar platform: level and option of this platform; L{None} where its value is only remembered.
+    @ivar remembered: what was set is what is read, whatever the platform makes of it.
+    """
+
+    type: str
+    size: int
+    kinds: int
+    settable: bool
+    platform: tuple[int, int] | None
+    remembered: bool = False
+
+
+_SOCKET = socket.SOL_SOCKET
+
+_ROWS: Final[dict[tuple[int, int], Row]] = {
+    (SOL_SOCKET, Option.SO_ACCEPTCONN): Row(BOOL, 4, STREAM, False, (_SOCKET, socket.SO_ACCEPTCONN)),
+    (SOL_SOCKET, Option.SO_BROADCAST): Row(BOOL, 4, DATAGRAM, True, (_SOCKET, socket.SO_BROADCAST)),
+    (SOL_SOCKET, Option.SO_DEBUG): Row(BOOL, 4, BOTH, True, None, True),
+    (SOL_SOCKET, Option.SO_DONTLINGER): Row(BOOL, 4, STREAM, True, None, True),
+    (SOL_SOCKET, Option.SO_DONTROUTE): Row(BOOL, 1, BOTH, True, (_SOCKET, socket.SO_DONTROUTE)),
+    (SOL_SOCKET, Option.SO_ERROR): Row(INT, 4, BOTH, False, None),
+    (SOL_SOCKET, Option.SO_EXCLUSIVEADDRUSE): Row(BOOL, 4, BOTH, True, None, True),
+    (SOL_SOCKET, Option.SO_KEEPALIVE): Row(BOOL, 1, STREAM, True, (_SOCKET, socket.SO_KEEPALIVE)),
+    (SOL_SOCKET, Option.SO_LINGER): Row(LINGERING, 4, STREAM, True, None, True),
+    (SOL_SOCKET, Option.SO_OOBINLINE): Row(BOOL, 4, STREAM, True, (_SOCKET, socket.SO_OOBINLINE), True),
+    (SOL_SOCKET, Option.SO_RCVBUF): Row(INT, 4, BOTH, True, (_SOCKET, socket.SO_RCVBUF), True),
+    (SOL_SOCKET, Option.SO_REUSEADDR): Row(BOOL, 4, BOTH, True, None, True),
+    (SOL_SOCKET, Option.SO_SNDBUF): Row(INT, 4, BOTH, True, (_SOCKET, socket.SO_SNDBUF), True),
+    (SOL_SOCKET, Option.SO_TYPE): Row(INT, 4, BOTH, False, (_SOCKET, socket.SO_TYPE)),
+    (IPPROTO_TCP, TCP_NODELAY): Row(BOOL, 1, STREAM, True, (socket.IPPROTO_TCP, socket.TCP_NODELAY)),
+    (IPPROTO_IPV6, IPV6_V6ONLY): Row(BOOL, 1, BOTH, True, (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)),
+}
+
+_LEVELS: Final = (SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6)
+
+
+def row(nOptionName: Any, nLevel: Any, kind: int) -> Row:
+    """
+    @param kind: the type of the socket, C{SOCK_STREAM} or C{SOCK_DGRAM}.
+    @raise Rejected: C{WSAEINVAL} for a level that there is none, C{WSAENOPROTOOPT} for an option that is unknown or
+        that this type of socket does not have.
+    """
+    level = integer(nLevel, "nLevel")
+    name = integer(nOptionName, "nOptionName")
+    if level not in _LEVELS:
+        raise Rejected(WSAError.WSAEINVAL)
+    found = _ROWS.get((level, name))
+    if found is None or not found.kinds & (STREAM if kind == socket.SOCK_STREAM else DATAGRAM):
+        raise Rejected(WSAError.WSAENOPROTOOPT)
+    return found
+
+
+def encode(option: Row, value: Any, lpOptionValue: Any, lpOptionLen: Any) -> int:
+    """
+    Write a value into a buffer, as Winsock writes it.
+
+    @param lpOptionLen: how many bytes of the buffer may be used; L{None} for all.
+    @return: how many were.
+    @raise Rejected: C{WSAEFAULT}, the buffer is too small.
+    """
+    room = filled(lpOptionValue, lpOptionLen)
+    least = 1 if option.type == BOOL else option.size
+    if len(room) < least:
+        raise Rejected(WSAError.WSAEFAULT)
+    if option.type == LINGERING:
+        raw = value.l_onoff.to_bytes(2, "little") + value.l_linger.to_bytes(2, "little")
+    elif option.size == 1:
+        raw = bytes([bool(value)])
+    else:
+        raw = (int(value) & 0xFFFFFFFF).to_bytes(4, "little").ljust(len(room), b"\0")[: len(room)]
+    room[: len(raw)] = raw
+    return len(raw)
+
+
+def decode(option: Row, lpOptionValue: Any, nOptionLen: Any) -> bool | int | LINGER:
+    """
+    Read the value that a program sets: a bool, an int, a L{LINGER} or pair, or the bytes that C++ would pass.
+
+    @param nOptionLen: the length in bytes, as in C++; L{None} where the program leaves it out.
+    @raise TypeError: of another type.
+    @raise Rejected: C{WSAEFAULT}, too short for the option.
+    """
+    length = None if nOptionLen is None else integer(nOptionLen, "nOptionLen")
+    least = 1 if option.type == BOOL else option.size
+    if length is not None and length < least:
+        raise Rejected(WSAError.WSAEFAULT)
+    if option.type == LINGERING:
+        if isinstance(lpOptionValue, tuple):
+            if len(lpOptionValue) != 2:
+                raise TypeError("lpOptionValue must be a LINGER or a pair (l_onoff, l_linger)")
+            onoff, seconds = (integer(part, "lpOptionValue") for part in lpOptionValue)
+        else:
+            raw = bytes(_bytes(lpOptionValue, length, least))
+            onoff, seconds = int.from_bytes(raw[:2], "little"), int.from_bytes(raw[2:4], "little")
+        return LINGER(onoff & 0xFFFF, seconds & 0xFFFF)
+    number: int
+    if isinstance(lpOptionValue, int):
+        number = int(lpOptionValue)
+        if option.size == 1 and not isinstance(lpOptionValue, bool):
+            # Of an option that is one byte long Winsock looks at one byte, also of an int.
+            number &= 0xFF
+    else:
+        raw = bytes(_bytes(lpOptionValue, length, least))
+        number = int.from_bytes(raw[: option.size], "little", signed=option.type == INT and len(raw) >= 4)
+    return bool(number) if option.type == BOOL else number
+
+
+def _bytes(value: Any, length: int | None, least: int) -> memoryview:
+    try:
+        view = sent(value, length)
+    except TypeError:
+        raise TypeError(f"lpOptionValue must be an int, a LINGER or a buffer, not {type(value).__name__}") from None
+    if len(view) < least:
+        raise Rejected(WSAError.WSAEFAULT)
+    return view
+
+
+class Settings:
+    """
+    The options of one socket that are remembered beside it.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, inherited: Settings | None = None) -> None:
+        """
+        @param inherited: what the listener, or the socket that was duplicated, had set.
+        """
+        self._values: dict[int, Any] = {} if inherited is None else dict(inherited._values)
+
+    def isSet(self, name: Option) -> bool:
+        """
+        @return: whether the program has switched C{name} on.
+        """
+        return bool(self._values.get(name))
+
+    def get(self, sock: socket.socket, name: int, option: Row) -> bool | int | LINGER:
+        """
+        @return: the value of an option other than C{SO_ERROR}.
+        """
+        if option.type == LINGERING:
+            return self._linger()
+        if option is _ROWS[SOL_SOCKET, Option.SO_DONTLINGER]:
+            return not self._linger().l_onoff
+        value = self._values.get(name, 0) if option.remembered else None
+        if option.platform is not None and (value is None or name not in self._values):
+            value = sock.getsockopt(*option.platform)
+        return bool(value) if option.type == BOOL else int(value or 0)
+
+    def set(self, sock: socket.socket, name: int, option: Row, value: bool | int | LINGER) -> None:
+        """
+        @raise OSError: the platform does not take it.
+        """
+        if option is _ROWS[SOL_SOCKET, Option.SO_DONTLINGER]:
+            value = LINGER(0, self._linger().l_linger) if value else LINGER(1, 0)
+        elif isinstance(value, LINGER) and not value.l_onoff:
+            value = LINGER(0, 0)
+        if isinstance(value, LINGER):
+            self._values[Option.SO_LINGER] = value
+            sock.setsockopt(_SOCKET, socket.SO_LINGER, struct.pack("ii", *_kernelLinger(value)))
+            return
+        if option.platform is not None:
+            sock.setsockopt(*option.platform, max(int(value), 0))
+        elif name == Option.SO_REUSEADDR and sock.type != socket.SOCK_STREAM:
+            # Datagram sockets share a port where both have it, on Linux as on Windows.
+            sock.setsockopt(_SOCKET, socket.SO_REUSEADDR, int(value))
+        if option.remembered:
+            self._values[name] = value
+
+    def _linger(self) -> LINGER:
+        return cast(LINGER, self._values.get(Option.SO_LINGER, LINGER(0, 0)))
+
+
+def _kernelLinger(value: LINGER) -> LINGER:
+    """
+    What C{Close} needs the kernel to do.  To linger without time is to reset the connection.  With time Linux would
+    block in close(2), also on a non-blocking socket, which must not happen in a reactor: data that is queued is
+    delivered in the background, as without lingering.
+    """
+    return LINGER(1, 0) if value.l_onoff and not value.l_linger else LINGER(0, 0)

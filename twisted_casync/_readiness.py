@@ -1,0 +1,94 @@
+"""
+What can be ready, and what a descriptor needs of whoever says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+__all__ = [
+    "ENDED",
+    "FAILED",
+    "HUNG_UP",
+    "READABLE",
+    "RELEASED",
+    "UNWATCHED",
+    "URGENT",
+    "WRITABLE",
+    "Watched",
+    "Window",
+]
+
+# What can be ready.  The numbers are epoll's (epoll_ctl(2)), so that the window hands them through as they come.
+READABLE: Final = 0x0001
+URGENT: Final = 0x0002
+WRITABLE: Final = 0x0004
+FAILED: Final = 0x0008
+HUNG_UP: Final = 0x0010
+ENDED: Final = 0x2000
+
+UNWATCHED: Final = -1
+"""The interest of a socket that is due notifications of which no poller needs to tell."""
+RELEASED: Final = -2
+"""The interest of a socket that is due no notification: nothing keeps it alive but its application."""
+
+
+class Watched(Protocol):
+    """
+    A descriptor, as a window sees it.
+    """
+
+    def fileno(self) -> int:
+        """
+        @return: its number.
+        """
+
+    def ready(self, bits: int) -> None:
+        """
+        @param bits: what is ready; 0 asks it to look again at what it knows.
+        """
+
+
+class Window(Protocol):
+    """
+    Where readiness comes from: what a descriptor needs of the socket window of its reactor.
+
+    @ivar reactor: the reactor.
+    @ivar thread: the identifier of the thread that it runs in.
+    """
+
+    reactor: Any
+    thread: int
+
+    def watch(self, descriptor: Watched, old: int, new: int) -> None:
+        """
+        Call C{descriptor.ready} when something of C{new} is ready, and keep the descriptor alive.
+
+        @param old: the interest that was given last, L{RELEASED} at first.
+        @param new: bits of interest (L{FAILED} and L{HUNG_UP} are always of interest), L{UNWATCHED}, or L{RELEASED}.
+        """
+
+    def forget(self, descriptor: Watched, interest: int) -> None:
+        """
+        The descriptor is about to be closed or handed away: nothing that is on its way to it may arrive.
+        """
+
+    def post(self, descriptor: Watched, bits: int) -> None:
+        """
+        Call C{descriptor.ready(bits)} in a later turn.
+        """
+
+    def deliver(self) -> None:
+        """
+        Call now what was posted: it was known before what the kernel says next.
+        """
+
+    def overtaken(self, descriptor: Watched) -> None:
+        """
+        What the kernel said of the descriptor in this turn, and was not delivered yet, is out of date.
+        """
+
+    def look(self, descriptor: Watched) -> int:
+        """
+        @return: what is ready at this moment, whatever is of interest.
+        """

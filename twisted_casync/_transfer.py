@@ -1,0 +1,384 @@
+"""
+The gate: the calls that move data, and the one place where a call that could block is made.
+
+Each is one non-blocking system call.  What it does to the notifications is said here and nowhere else: a Receive,
+whatever comes of it, re-enables C{FD_READ} and C{FD_OOB}; a Send that would have blocked, or that was short, wants
+C{FD_WRITE}.  (Windows' sends are never short; a program that was written there counts on C{OnSend} after one.)
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from threading import get_ident
+from typing import Any, Final
+
+from ._arguments import Rejected, filled, integer, sent
+from ._descriptor import SocketDescriptor
+from ._lookup import Lookup
+from ._notify import OOB, READ, REENABLED_BY, WRITE, Phase
+from ._sockaddr import UNIX, SockAddr, isEmpty, isSockAddr, named, portNumber, sized, sockaddr
+from ._urgent import atMark, takeUrgent
+from ._window import isInitialised
+from .winsock import AF_INET, SOCK_DGRAM, SOCKET_ERROR, MessageFlag, SetLastError, WSAError, errorFromErrno
+
+__all__ = ["Transfer"]
+
+_OOB: Final = int(MessageFlag.MSG_OOB)
+_PEEK: Final = int(MessageFlag.MSG_PEEK)
+_DONTROUTE: Final = int(MessageFlag.MSG_DONTROUTE)
+_RECEIVED: Final = REENABLED_BY["Receive"]
+_RECEIVED_URGENT: Final = REENABLED_BY["Receive of urgent data"]
+_BLOCKED: Final = REENABLED_BY["Send that would have blocked"]
+_BROADCAST: Final = "255.255.255.255"
+
+
+class _Truncated(Exception):
+    """
+    A datagram was longer than the buffer: the call fails, but its beginning and its source were received.
+    """
+
+    def __init__(self, source: SockAddr | None) -> None:
+        super().__init__(source)
+        self.source = source
+
+
+class Transfer(SocketDescriptor):
+    """
+    A descriptor that data is received from and sent to.
+    """
+
+    __slots__ = ()
+
+    def _usable(self) -> socket.socket:
+        """
+        @return: the socket.
+        @raise Rejected: C{WSAENOTSOCK}, there is none; C{WSANOTINITIALISED}, this is not its thread.
+        """
+        sock = self._sock
+        if sock is None:
+            raise Rejected(WSAError.WSAENOTSOCK if isInitialised() else WSAError.WSANOTINITIALISED)
+        if get_ident() != self._thread:
+            raise Rejected(WSAError.WSANOTINITIALISED)
+        return sock
+
+    # -- receiving
+
+    def Receive(self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0) -> int:
+        rules = self._rules
+        if nFlags or nBufLen == 0 or self._fresh != get_ident() or not rules.possible & OOB:
+            return self._receive(lpBuf, nBufLen, nFlags)[0]
+        # In OnReceive of a connected stream, for the first time: there is data, and it does not begin at a mark.
+        self._fresh = 0
+        try:
+            count = self._sock.recv_into(lpBuf, nBufLen or 0)  # type: ignore[union-attr]  # connected: there is one
+        except (OSError, TypeError, ValueError, OverflowError) as error:
+            return self._unreceived(error, lpBuf, nBufLen)
+        rules.enabled |= _RECEIVED & rules.selected & rules.possible
+        if self._stalled or not count:
+            return self._received(count, lpBuf, nBufLen)
+        return count
+
+    def ReceiveFrom(
+        self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0, *, lpSockAddrLen: int | None = None
+    ) -> tuple[int, SockAddr | None]:
+        return self._receive(lpBuf, nBufLen, nFlags, lpSockAddrLen)
+
+    def ReceiveFromEx(
+        self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0, *, lpSockAddrLen: int | None = None
+    ) -> tuple[int, SockAddr | None]:
+        return self._receive(lpBuf, nBufLen, nFlags, lpSockAddrLen)
+
+    def _receive(
+        self, lpBuf: Any, nBufLen: int | None, nFlags: int, lpSockAddrLen: int | None = None
+    ) -> tuple[int, SockAddr | None]:
+        """
+        Any receive, in any state.
+        """
+        received = _RECEIVED
+        try:
+            sock = self._usable()
+            flags = integer(nFlags, "nFlags")
+            if flags & _OOB:
+                received = _RECEIVED_URGENT
+            view = filled(lpBuf, nBufLen)
+            if self._window is not None and not self._fresh:
+                self._window.overtaken(self)
+            self._fresh = 0
+            self._receivable(flags)
+            if self._phase is Phase.CONNECTED:
+                return self._receive_stream(sock, view, flags), None
+            sized(self._family, lpSockAddrLen, "lpSockAddrLen")
+            return self._receive_datagram(sock, view, flags)
+        except _Truncated as truncated:
+            SetLastError(WSAError.WSAEMSGSIZE)
+            return SOCKET_ERROR, truncated.source
+        except Rejected as rejected:
+            SetLastError(rejected.code)
+        except OSError as error:
+            SetLastError(self._failing(error))
+        finally:
+            self._rules.reenable(received)
+            if self._stalled or self._urgent:
+                self._rearm()
+        return SOCKET_ERROR, None
+
+    def _receivable(self, flags: int) -> None:
+        """
+        @raise Rejected: this socket can't receive now, or not so.
+        """
+        self._progress()
+        phase = self._phase
+        if phase is Phase.UNNAMED:
+            raise Rejected(WSAError.WSAEOPNOTSUPP if flags & _OOB else WSAError.WSAEINVAL)
+        if phase is not Phase.CONNECTED and phase is not Phase.DATAGRAM:
+            raise Rejected(WSAError.WSAENOTCONN)
+        if not self._rules.possible & READ:
+            raise Rejected(WSAError.WSAESHUTDOWN)
+        if flags & ~(_OOB | _PEEK | _DONTROUTE):
+            raise Rejected(WSAError.WSAEINVAL)
+        if phase is Phase.DATAGRAM:
+            if flags & _OOB:
+                raise Rejected(WSAError.WSAEOPNOTSUPP)
+            if self._error is not None:
+                code, self._error = self._error, None
+                raise Rejected(code)
+
+    def _receive_stream(self, sock: socket.socket, view: memoryview, flags: int) -> int:
+        if flags & _OOB:
+            return self._receive_urgent(sock, view, flags)
+        if not view:
+            # Nothing can be put into it, but it would say whether there is something.
+            if not self._peek():
+                raise Rejected(WSAError.WSAEWOULDBLOCK)
+            return 0
+        if self._family != UNIX and atMark(sock):
+            if self._rules.possible & OOB:
+                # Receiving from here would throw the urgent byte away.
+                self._urgent = takeUrgent(sock) or self._urgent
+            else:
+                # Received in line, and never together with what is not urgent.
+                view = view[:1]
+        count = sock.recv_into(view, 0, flags & _PEEK)
+        if not count and self._error is not None:
+            raise Rejected(self._error)
+        return count
+
+    def _receive_urgent(self, sock: socket.socket, view: memoryview, flags: int) -> int:
+        if not self._rules.possible & OOB:
+            raise Rejected(WSAError.WSAEINVAL)
+        if not self._urgent:
+            self._urgent = takeUrgent(sock)
+        if not self._urgent:
+            raise Rejected(WSAError.WSAEWOULDBLOCK)
+        if not view:
+            return 0
+        view[:1] = self._urgent
+        if not flags & _PEEK:
+            self._urgent = b""
+        return 1
+
+    def _receive_datagram(self, sock: socket.socket, view: memoryview, flags: int) -> tuple[int, SockAddr | None]:
+        # MSG_TRUNC: the count is that of the datagram, also where the buffer was too small for it (recv(2)).
+        count, source = sock.recvfrom_into(view, 0, flags & _PEEK | socket.MSG_TRUNC)
+        self._source = source
+        if count > len(view):
+            raise _Truncated(source)
+        return count, source
+
+    def _received(self, count: int, lpBuf: Any, nBufLen: int | None) -> int:
+        """
+        What is rare about a receive that succeeded: the end of the stream, and a notification that had been given up.
+        """
+        if self._stalled:
+            self._rearm()
+        if count:
+            return count
+        if self._error is not None:
+            SetLastError(self._error)
+            return SOCKET_ERROR
+        # Nothing was received: the end, unless there was no room.
+        return count if filled(lpBuf, nBufLen) else self._receive(lpBuf, nBufLen, 0)[0]
+
+    def _unreceived(self, error: Exception, lpBuf: Any, nBufLen: int | None) -> int:
+        """
+        A receive that failed, in the socket or already at its arguments.
+        """
+        if not isinstance(error, OSError):
+            # It fails again, and is told why.
+            return self._receive(lpBuf, nBufLen, 0)[0]
+        SetLastError(self._failing(error))
+        self._rules.reenable(_RECEIVED)
+        if self._stalled:
+            self._rearm()
+        return SOCKET_ERROR
+
+    def _failing(self, error: OSError) -> WSAError:
+        """
+        What a failed call means, and what is to be remembered of it: the kernel says it only once.
+        """
+        code = errorFromErrno(error.errno)
+        if code is WSAError.WSAEWOULDBLOCK:
+            return code
+        if self._phase is Phase.CONNECTED and code is not WSAError.WSAENOBUFS:
+            self._note(code)
+            return self._error or code
+        if self._phase is Phase.DATAGRAM or self._phase is Phase.UNNAMED:
+            if code is WSAError.WSAECONNREFUSED:
+                return WSAError.WSAECONNRESET
+            if code is WSAError.WSAEDESTADDRREQ:
+                return WSAError.WSAENOTCONN
+        return code
+
+    # -- sending
+
+    def Send(self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0) -> int:
+        if nFlags or nBufLen is not None or self._sending != get_ident():
+            return self._send(lpBuf, nBufLen, nFlags, None)
+        try:
+            size = len(lpBuf)
+            count = self._sock.send(lpBuf)  # type: ignore[union-attr]  # sending: there is one
+        except BlockingIOError:
+            SetLastError(WSAError.WSAEWOULDBLOCK)
+            self._blocked()
+            return SOCKET_ERROR
+        except (OSError, TypeError):
+            # Nothing was sent, and the general way says why.
+            return self._send(lpBuf, None, 0, None)
+        if count < size:
+            self._blocked()
+        return count
+
+    def SendTo(
+        self, lpBuf: Any, nBufLen: int | None, nHostPort: Any, lpszHostAddress: Any = None, nFlags: int = 0
+    ) -> int:
+        if nHostPort is not None and nHostPort is self._source:
+            # Where ReceiveFrom said that a datagram came from.
+            return self._send(lpBuf, nBufLen, nFlags, self._source)
+        try:
+            sock = self._usable()
+            to = None
+            if sock.type == SOCK_DGRAM:
+                to = self._destination(nHostPort, lpszHostAddress)
+        except Rejected as rejected:
+            SetLastError(rejected.code)
+            return SOCKET_ERROR
+        return self._send(lpBuf, nBufLen, nFlags, to)
+
+    def SendToEx(
+        self, lpBuf: Any, nBufLen: int | None, nHostPort: Any, lpszHostAddress: Any = None, nFlags: int = 0
+    ) -> int:
+        return self.SendTo(lpBuf, nBufLen, nHostPort, lpszHostAddress, nFlags)
+
+    def _send(self, lpBuf: Any, nBufLen: int | None, nFlags: int, to: SockAddr | None) -> int:
+        """
+        Any send, in any state.
+        """
+        try:
+            sock = self._usable()
+            flags = integer(nFlags, "nFlags")
+            view = sent(lpBuf, nBufLen)
+            self._sendable(flags)
+            if to is None:
+                count = sock.send(view, flags)
+            else:
+                self._phase = Phase.DATAGRAM
+                count = sock.sendto(view, flags, to)
+            if count < len(view):
+                self._blocked()
+            return count
+        except Rejected as rejected:
+            SetLastError(rejected.code)
+        except OSError as error:
+            code = self._failing(error)
+            if self._phase is Phase.CONNECTED and code is WSAError.WSAECONNABORTED:
+                # What Linux calls a broken pipe, whatever had broken it.
+                code = WSAError.WSAECONNRESET
+            SetLastError(code)
+            if code is WSAError.WSAEWOULDBLOCK:
+                self._blocked()
+        return SOCKET_ERROR
+
+    def _sendable(self, flags: int) -> None:
+        """
+        @raise Rejected: this socket can't send now, or not so.
+        """
+        self._progress()
+        phase = self._phase
+        if phase not in (Phase.CONNECTED, Phase.DATAGRAM, Phase.UNNAMED):
+            raise Rejected(WSAError.WSAENOTCONN)
+        if not self._sending:
+            raise Rejected(WSAError.WSAESHUTDOWN)
+        if flags & _PEEK:
+            raise Rejected(WSAError.WSAEOPNOTSUPP)
+        if flags & ~(_OOB | _DONTROUTE):
+            raise Rejected(WSAError.WSAEINVAL)
+        if flags & _OOB and phase is not Phase.CONNECTED:
+            raise Rejected(WSAError.WSAEOPNOTSUPP)
+
+    def _blocked(self) -> None:
+        """
+        A send would have blocked, or was short: OnSend says when there is room.
+        """
+        self._now &= ~WRITE
+        self._rules.reenable(_BLOCKED)
+        self._settle()
+
+    # -- where a datagram goes
+
+    def _destination(self, nHostPort: Any, lpszHostAddress: Any) -> SockAddr:
+        """
+        The address of a SendTo, of either overload.
+
+        @raise Rejected: there is none; C{WSAEWOULDBLOCK}, it is being looked up.
+        """
+        if isSockAddr(nHostPort):
+            sized(self._family, lpszHostAddress, "nSockAddrLen")
+            address = sockaddr(self._family, nHostPort, "lpSockAddr")
+        else:
+            port = portNumber(nHostPort, "nHostPort")
+            if lpszHostAddress is None:
+                if self._family != AF_INET:
+                    # Broadcast is IPv4's.
+                    raise Rejected(WSAError.WSAEINVAL)
+                return _BROADCAST, port
+            known = named(self._family, lpszHostAddress, port, "lpszHostAddress")
+            address = self._named(lpszHostAddress, port) if known is None else known
+        if isEmpty(address):
+            raise Rejected(WSAError.WSAEADDRNOTAVAIL)
+        return address
+
+    def _named(self, host: str, port: int) -> SockAddr:
+        """
+        The address of a name that was looked up before; else it is looked up, and OnSend says when that is done.
+        """
+        if self._names is None:
+            self._names = {}
+        names = self._names
+        known = names.get(host)
+        if known is not None and not isinstance(known, Lookup):
+            if not known:
+                del names[host]
+                raise Rejected(WSAError.WSAEINVAL)
+            return known[0], port
+
+        def then(lookup: Lookup, found: Sequence[SockAddr]) -> None:
+            if self._names is names and names.get(host) is lookup:
+                names[host] = found[0] if found else ()
+                self._rules.reenable(_BLOCKED)
+                self._settle()
+
+        if known is None:
+            names[host] = asked = Lookup(port, then)
+            try:
+                asked.start(self._reactor(), host, self._family, SOCK_DGRAM)
+            except Rejected:
+                del names[host]
+                raise
+        raise Rejected(WSAError.WSAEWOULDBLOCK)
+
+    def _reactor(self) -> Any:
+        """
+        The reactor of an open socket.
+        """
+        return self._window.reactor if self._window is not None else None

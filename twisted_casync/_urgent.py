@@ -1,0 +1,53 @@
+"""
+Urgent data as Linux keeps it: one byte, the newest, at a mark in the stream.
+
+The kernel holds the urgent byte apart from the stream until it is received with C{MSG_OOB}; a receive stops before
+the mark.  But a receive that starts I{at} the mark throws an unread urgent byte away (tcp(7), and C{tcp_recvmsg()}),
+where Winsock keeps it.  So whoever receives at the mark takes the byte first.  C{MSG_PEEK} throws nothing away.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+from typing import Final
+
+__all__ = ["atMark", "peekUrgent", "takeUrgent"]
+
+_SIOCATMARK: Final = 0x8905
+"""Linux' number (asm-generic/sockios.h); Python's modules don't have it."""
+
+
+def atMark(sock: socket.socket) -> bool:
+    """
+    Does the next byte of the stream stand where an urgent byte stands, or stood?
+
+    @raise OSError: the socket is of a kind that has no mark.
+    """
+    answer = fcntl.ioctl(sock.fileno(), _SIOCATMARK, b"\0\0\0\0")
+    return bool(struct.unpack("i", answer)[0])
+
+
+def _urgent(sock: socket.socket, flags: int) -> bytes:
+    try:
+        return sock.recv(1, socket.MSG_OOB | flags)
+    except OSError:
+        # EINVAL: there is none, or it was received already; EAGAIN: announced, and still on its way; EOPNOTSUPP: the
+        # socket has no urgent data.  None of them is an error of the connection: recv(2) with MSG_OOB
+        # does not look at those.
+        return b""
+
+
+def peekUrgent(sock: socket.socket) -> bytes:
+    """
+    @return: the unread urgent byte, which stays unread; empty when there is none.
+    """
+    return _urgent(sock, socket.MSG_PEEK)
+
+
+def takeUrgent(sock: socket.socket) -> bytes:
+    """
+    @return: the unread urgent byte, which is received with this; empty when there is none.
+    """
+    return _urgent(sock, 0)

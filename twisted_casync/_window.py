@@ -1,0 +1,434 @@
+"""
+WHERE readiness comes from: the socket window.
+
+MFC gives each thread one hidden window that the notifications of all its sockets are posted to.  Here each reactor has
+one: an inner epoll set that is itself one ordinary reader of whatever reactor runs, and calls the sockets' doors
+directly.  So a message costs no dispatch of the reactor's, the reactor holds one reader however many sockets there
+are, and the bits of C{epoll_wait} say what no reactor of Twisted does: urgent data, and how a stream ended.
+
+The window comes into being with the first socket of its reactor and goes with the last, as MFC's does: a program, and a
+test, that has closed its sockets leaves nothing behind in the reactor.
+
+Where there is no epoll, or when C{AfxSocketInit(reactor, direct=True)} asks for it, the sockets register with the
+reactor itself (L{DirectWindow}).
+
+Beside it stands what MFC keeps per thread: which reactor a thread's sockets belong to, and which object a handle is.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Iterator
+from typing import Any, Final, cast
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.python import threadable
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ._descriptor import SocketDescriptor
+from ._readiness import ENDED, READABLE, RELEASED, UNWATCHED, URGENT, WRITABLE
+
+__all__ = [
+    "AfxSocketInit",
+    "AfxSocketTerm",
+    "DirectWindow",
+    "SocketWindow",
+    "checkedReactor",
+    "isInitialised",
+    "openSockets",
+    "socketOf",
+    "windowOf",
+]
+
+MOST: Final = 256
+"""
+How many sockets are told in one turn.  The reactor's timers and its other descriptors have their turn in between; epoll
+gives those that were left out first the next time, so that none starves.
+"""
+
+
+class _Handles:
+    """
+    The open sockets of a window by their descriptors: those that wait for notifications are kept alive, the others
+    are only known.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: dict[int, SocketDescriptor] = {}
+        self.known: WeakValueDictionary[int, SocketDescriptor] = WeakValueDictionary()
+
+    def __len__(self) -> int:
+        return len(self.waiting) + len(self.known)
+
+    def __iter__(self) -> Iterator[SocketDescriptor]:
+        return iter([*self.waiting.values(), *self.known.values()])
+
+    def find(self, fd: int) -> SocketDescriptor | None:
+        return self.waiting.get(fd) or self.known.get(fd)
+
+    def hold(self, descriptor: SocketDescriptor) -> None:
+        fd = descriptor.fileno()
+        self.waiting[fd] = descriptor
+        self.known.pop(fd, None)
+
+    def loosen(self, descriptor: SocketDescriptor) -> None:
+        fd = descriptor.fileno()
+        self.known[fd] = descriptor
+        self.waiting.pop(fd, None)
+
+    def drop(self, descriptor: SocketDescriptor) -> None:
+        fd = descriptor.fileno()
+        self.waiting.pop(fd, None)
+        self.known.pop(fd, None)
+
+
+@implementer(IReadDescriptor)
+class _InnerSet:
+    """
+    The inner epoll set: registered sockets, and one reader of the reactor as long as there are any.
+    """
+
+    def __init__(self, window: _Window) -> None:
+        self._window = window
+        self._epoll: select.epoll | None = None
+        self._registered = 0
+        # What the kernel said in this turn, by descriptor, as far as it still stands.
+        self.due: dict[int, int] = {}
+
+    def change(self, fd: int, old: int, new: int) -> None:
+        """
+        @param old: the interest in C{fd} so far, negative where it is not registered.
+        @param new: the interest from now on; negative: none.
+        """
+        if self._epoll is None:
+            if new < 0:
+                return
+            self._epoll = select.epoll()
+            self._window.reactor.addReader(self)
+        if old < 0 <= new:
+            self._epoll.register(fd, new)
+            self._registered += 1
+        elif old >= 0 > new:
+            self.due.pop(fd, None)
+            self._epoll.unregister(fd)
+            self._registered -= 1
+            if not self._registered:
+                self._window.reactor.removeReader(self)
+                self._epoll.close()
+                self._epoll = None
+        elif new >= 0:
+            self._epoll.modify(fd, new)
+
+    def fileno(self) -> int:
+        """
+        @return: the descriptor of the set; -1 when it is closed.
+        """
+        return -1 if self._epoll is None else self._epoll.fileno()
+
+    def logPrefix(self) -> str:
+        """
+        @return: what names the window in a line of Twisted's log.
+        """
+        return "CAsyncSocket"
+
+    def doRead(self) -> None:
+        """
+        One turn: ask the kernel once, and tell each socket that something is ready for.
+        """
+        if self._epoll is None:
+            return
+        window = self._window
+        if threading.get_ident() != window.thread:
+            window.moved()
+        if window.posted:
+            # It was known before the kernel is asked, and is told before.
+            window.deliver()
+        batch = self._epoll.poll(0, MOST)
+        # A handler may close, drain or replace another socket of the same batch: what then is no longer true is taken
+        # out of `due`, and so is what was said of a number that meanwhile is another socket's.
+        self.due = dict(batch)
+        self._tell(batch)
+
+    def _tell(self, batch: list[tuple[int, int]]) -> None:
+        due = self.due
+        sockets = self._window.handles.waiting
+        for fd, bits in batch:
+            if fd in due:
+                sockets[fd].ready(bits)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """
+        The reactor stops: each socket hears of it.
+
+        @param reason: the reactor's.
+        """
+        for descriptor in self._window.handles:
+            descriptor.connectionLost(reason)
+
+
+class _BesideSet(_InnerSet):
+    """
+    An inner set beside the reactor's own: it says that something has happened, and the socket looks at all of it.
+    """
+
+    def _tell(self, batch: list[tuple[int, int]]) -> None:
+        sockets = self._window.handles.waiting
+        for fd, _ in batch:
+            if fd in self.due:
+                sockets[fd].entered(URGENT | ENDED)
+
+
+class _Window:
+    """
+    What both windows do: keep the handles, and deliver what was posted.
+
+    @ivar thread: the identifier of the thread that the reactor runs in.
+    """
+
+    def __init__(self, reactor: Any, thread: int) -> None:
+        self.reactor = reactor
+        self.thread = thread
+        self.handles = _Handles()
+        self._inner = self._innerSet()
+        self.posted: dict[int, tuple[SocketDescriptor, int]] = {}
+        self._call: Any = None
+        self._looker = select.poll()
+
+    def _innerSet(self) -> _InnerSet:
+        return _InnerSet(self)
+
+    def enter(self, descriptor: SocketDescriptor) -> None:
+        """
+        A socket was opened.
+        """
+        self.handles.loosen(descriptor)
+
+    def watch(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
+        # Known before it is registered, and registered no more before it is only known: the set looks sockets up.
+        if old == RELEASED:
+            self.handles.hold(descriptor)
+        self._register(descriptor, old, new)
+        if new == RELEASED:
+            self.handles.loosen(descriptor)
+
+    def forget(self, descriptor: SocketDescriptor, interest: int) -> None:
+        self._register(descriptor, interest, RELEASED)
+        self.posted.pop(descriptor.fileno(), None)
+        self.handles.drop(descriptor)
+        if not self.posted and self._call is not None:
+            self._call.cancel()
+            self._call = None
+        if not self.handles:
+            _thread.windows.pop(id(self.reactor), None)
+
+    def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
+        raise NotImplementedError
+
+    def post(self, descriptor: SocketDescriptor, bits: int) -> None:
+        fd = descriptor.fileno()
+        if fd in self.posted:
+            bits |= self.posted[fd][1]
+        self.posted[fd] = (descriptor, bits)
+        if self._call is None:
+            self._call = self.reactor.callLater(0, self.deliver)
+
+    def deliver(self) -> None:
+        """
+        Tell what was posted.
+        """
+        if not self.posted:
+            return
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+        self._call = None
+        self.moved()
+        # Whatever a handler posts is for a later turn: this one ends.
+        for fd in list(self.posted):
+            due = self.posted.pop(fd, None)
+            if due is not None:
+                due[0].ready(due[1])
+
+    def overtaken(self, descriptor: SocketDescriptor) -> None:
+        self._inner.due.pop(descriptor.fileno(), None)
+
+    def look(self, descriptor: SocketDescriptor) -> int:
+        fd = descriptor.fileno()
+        self._looker.register(fd, READABLE | URGENT | WRITABLE | ENDED)
+        found = self._looker.poll(0)
+        self._looker.unregister(fd)
+        return found[0][1] if found else 0
+
+    def moved(self) -> None:
+        """
+        The reactor runs in this thread: one that was not running yet when the first socket was opened may have been
+        started in another.
+        """
+        thread = threading.get_ident()
+        if thread != self.thread:
+            self.thread = thread
+            for descriptor in self.handles:
+                descriptor.moved(thread)
+
+
+class SocketWindow(_Window):
+    """
+    The socket window: the sockets are in the inner epoll set, and nowhere in the reactor.
+    """
+
+    def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
+        self._inner.change(descriptor.fileno(), old, new)
+
+
+class DirectWindow(_Window):
+    """
+    No window: each socket is a reader and a writer of the reactor itself.
+
+    What a reactor can't report, urgent data and the end of a stream behind unread data, comes from an inner epoll set
+    where there is one; elsewhere it is not told.
+    """
+
+    def _innerSet(self) -> _InnerSet:
+        return _BesideSet(self)
+
+    def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
+        reactor = self.reactor
+        before, after = max(old, 0), max(new, 0)
+        if after & ~before & READABLE:
+            reactor.addReader(descriptor)
+        elif before & ~after & READABLE:
+            reactor.removeReader(descriptor)
+        if after & ~before & WRITABLE:
+            reactor.addWriter(descriptor)
+        elif before & ~after & WRITABLE:
+            reactor.removeWriter(descriptor)
+        if hasattr(select, "epoll"):
+            self._inner.change(descriptor.fileno(), self._besides(old), self._besides(new))
+
+    @staticmethod
+    def _besides(interest: int) -> int:
+        """
+        The part of an interest that the inner set is for.  A socket that has none is in no second set.
+        """
+        return interest & (URGENT | ENDED) or UNWATCHED if interest >= 0 else UNWATCHED
+
+
+class _Thread(threading.local):
+    """
+    What MFC keeps per thread.
+    """
+
+    def __init__(self) -> None:
+        self.reactor: Any = None
+        self.direct: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+        self.windows: dict[int, SocketWindow | DirectWindow] = {}
+        self.ended = False
+
+
+_thread = _Thread()
+
+
+def isInitialised() -> bool:
+    """
+    May this thread use sockets?  The thread of the reactor may, as MFC's primary thread may; another one after
+    AfxSocketInit.
+    """
+    if _thread.ended:
+        return False
+    if _thread.reactor is not None:
+        return True
+    primary = threadable.ioThread
+    if primary is None:
+        # No reactor has run yet.
+        primary = threading.main_thread().ident
+    return threading.get_ident() == primary
+
+
+def windowOf(reactor: Any) -> SocketWindow | DirectWindow | None:
+    """
+    The socket window of a reactor, in this thread.
+
+    @param reactor: a provider of C{IReactorFDSet}; L{None} for this thread's, or the global one.
+    @return: the window; L{None} in a thread that was not initialised (C{WSANOTINITIALISED}).
+    """
+    if not isInitialised():
+        return None
+    if reactor is None:
+        reactor = _thread.reactor
+    if reactor is None:
+        from twisted.internet import reactor as default
+
+        reactor = default
+    window = _thread.windows.get(id(reactor))
+    if window is None:
+        direct = _thread.direct.get(reactor, not hasattr(select, "epoll"))
+        window = (DirectWindow if direct else SocketWindow)(reactor, threading.get_ident())
+        _thread.windows[id(reactor)] = window
+    return window
+
+
+def socketOf(fd: int) -> SocketDescriptor | None:
+    """
+    The socket of this thread that has the handle C{fd}; L{None} if there is none.
+    """
+    for window in _thread.windows.values():
+        found = window.handles.find(fd)
+        if found is not None:
+            return found
+    return None
+
+
+def openSockets() -> Iterator[Any]:
+    """
+    The open sockets of this thread.
+    """
+    for window in list(_thread.windows.values()):
+        yield from window.handles
+
+
+def AfxSocketInit(reactor: Any = None, *, direct: bool = False) -> bool:
+    """
+    Initialise the calling thread for the use of sockets (C{AfxSocketInit}).
+
+    The thread that the reactor runs in needs no call.  Another thread that runs a reactor of its own calls this
+    with it; sockets that it makes then belong to that reactor.
+
+    @param reactor: a provider of C{IReactorFDSet}; L{None} leaves the global reactor, which is its own thread's alone.
+    @param direct: make the sockets of this reactor register with the reactor itself instead of through the socket
+        window; it counts for sockets made while the reactor has no other.
+    @return: L{True}.
+    @raise TypeError: C{reactor} does not provide C{IReactorFDSet}.
+    """
+    if reactor is None:
+        from twisted.internet import reactor as default
+
+        chosen: Any = default
+    else:
+        chosen = _thread.reactor = checkedReactor(reactor)
+    _thread.ended = False
+    _thread.direct[chosen] = direct or not hasattr(select, "epoll")
+    return True
+
+
+def AfxSocketTerm() -> None:
+    """
+    End the calling thread's use of sockets (C{AfxSocketTerm}, C{WSACleanup}): its sockets are closed without a
+    notification, and until the next L{AfxSocketInit} every member fails with C{WSANOTINITIALISED}.
+    """
+    for window in list(_thread.windows.values()):
+        for descriptor in window.handles:
+            descriptor.Close()
+    _thread.reactor = None
+    _thread.direct.clear()
+    _thread.ended = True
+
+
+def checkedReactor(reactor: Any) -> Any:
+    """
+    @raise TypeError: C{reactor} can't watch descriptors (the IOCP reactor of Windows can't).
+    """
+    if not IReactorFDSet.providedBy(reactor):
+        raise TypeError(f"reactor must provide IReactorFDSet, which {type(reactor).__name__} does not")
+    return cast(Any, reactor)
