@@ -56,10 +56,10 @@ def _refuse(sock: socket.socket, address: SockAddr, reuse: bool) -> None:
     @raise Rejected: a socket of this thread has the address, and does not share it.
     """
     for other in openSockets():
-        theirs = other.bound()
+        theirs = other._as_bound()
         if theirs is None or theirs[0] != sock.family or theirs[1][:2] != address[:2]:
             continue
-        if other.shares():
+        if other._as_shares():
             if not reuse:
                 raise Rejected(WSAError.WSAEADDRINUSE)
         else:

@@ -85,50 +85,50 @@ class CAsyncSocket(Handle):
 
     @member(None)
     def GetPeerName(self, lpSockAddrLen: int | None = None) -> tuple[str, int] | None:
-        return self._plain(self._peerName(), lpSockAddrLen)
+        return self._as_plain(self._as_peerName(), lpSockAddrLen)
 
     @member(None)
     def GetPeerNameEx(self) -> tuple[str, int] | None:
-        return _hostAndPort(self._peerName())
+        return _hostAndPort(self._as_peerName())
 
     @member(None)
     def GetSockName(self, lpSockAddrLen: int | None = None) -> tuple[str, int] | None:
-        return self._plain(self._sockName(), lpSockAddrLen)
+        return self._as_plain(self._as_sockName(), lpSockAddrLen)
 
     @member(None)
     def GetSockNameEx(self) -> tuple[str, int] | None:
-        return _hostAndPort(self._sockName())
+        return _hostAndPort(self._as_sockName())
 
-    def _peerName(self) -> SockAddr:
-        sock = self._usable()
+    def _as_peerName(self) -> SockAddr:
+        sock = self._as_usable()
         # Known until Close, also when the kernel has forgotten it.
-        return sock.getpeername() if self._peer is None else self._peer
+        return sock.getpeername() if self._as_peer is None else self._as_peer
 
-    def _sockName(self) -> SockAddr:
-        sock = self._usable()
-        if self._phase is Phase.NEW or self._phase is Phase.UNNAMED:
+    def _as_sockName(self) -> SockAddr:
+        sock = self._as_usable()
+        if self._as_phase is Phase.NEW or self._as_phase is Phase.UNNAMED:
             raise Rejected(WSAError.WSAEINVAL)
         return cast(SockAddr, sock.getsockname())
 
-    def _plain(self, name: SockAddr, lpSockAddrLen: Any) -> tuple[str, int]:
+    def _as_plain(self, name: SockAddr, lpSockAddrLen: Any) -> tuple[str, int]:
         """
         What the members that know no IPv6 answer: their SOCKADDR has room for an IPv4 address.
         """
-        sized(self._family, SIZE[AF_INET] if lpSockAddrLen is None else lpSockAddrLen, "lpSockAddrLen")
+        sized(self._as_family, SIZE[AF_INET] if lpSockAddrLen is None else lpSockAddrLen, "lpSockAddrLen")
         return _hostAndPort(name)
 
     # -- connections
 
     @member(False)
     def Listen(self, nConnectionBacklog: int = 5) -> bool:
-        sock = self._usable()
+        sock = self._as_usable()
         backlog = integer(nConnectionBacklog, "nConnectionBacklog")
-        if self._phase is Phase.UNNAMED or self._phase is Phase.DATAGRAM:
+        if self._as_phase is Phase.UNNAMED or self._as_phase is Phase.DATAGRAM:
             raise Rejected(WSAError.WSAEOPNOTSUPP)
-        if self._phase is Phase.LISTENING:
+        if self._as_phase is Phase.LISTENING:
             # The backlog stays as it is.
             return True
-        if self._phase is not Phase.BOUND:
+        if self._as_phase is not Phase.BOUND:
             raise Rejected(WSAError.WSAEINVAL)
         backlog = max(1, min(backlog, _SOMAXCONN))
         try:
@@ -139,127 +139,127 @@ class CAsyncSocket(Handle):
             # After a connect that failed Linux wants to say first, to another connect, that it was aborted.
             sock.connect_ex(sock.getsockname())
             sock.listen(backlog)
-        self._enter(Phase.LISTENING)
-        self._settle()
+        self._as_enter(Phase.LISTENING)
+        self._as_settle()
         return True
 
     @member(False)
     def Connect(self, lpszHostAddress: Any, nHostPort: Any = None) -> bool:
-        sock = self._usable()
-        if isSockAddr(lpszHostAddress) and (self._family == UNIX or not isinstance(lpszHostAddress, (str, bytes))):
-            sized(self._family, nHostPort if self._family != UNIX else None, "nSockAddrLen")
-            address: SockAddr | None = sockaddr(self._family, lpszHostAddress, "lpSockAddr")
+        sock = self._as_usable()
+        if isSockAddr(lpszHostAddress) and (self._as_family == UNIX or not isinstance(lpszHostAddress, (str, bytes))):
+            sized(self._as_family, nHostPort if self._as_family != UNIX else None, "nSockAddrLen")
+            address: SockAddr | None = sockaddr(self._as_family, lpszHostAddress, "lpSockAddr")
         else:
             port = portNumber(nHostPort, "nHostPort")
-            address = named(self._family, lpszHostAddress, port, "lpszHostAddress")
-        self._progress()
-        if self._phase is Phase.CONNECTING:
+            address = named(self._as_family, lpszHostAddress, port, "lpszHostAddress")
+        self._as_progress()
+        if self._as_phase is Phase.CONNECTING:
             raise Rejected(WSAError.WSAEALREADY)
-        if self._phase is Phase.CONNECTED:
+        if self._as_phase is Phase.CONNECTED:
             raise Rejected(WSAError.WSAEISCONN)
-        if self._phase is Phase.LISTENING:
+        if self._as_phase is Phase.LISTENING:
             raise Rejected(WSAError.WSAEINVAL)
         if address is None:
-            return self._connectByName(sock, lpszHostAddress, nHostPort)
+            return self._as_connectByName(sock, lpszHostAddress, nHostPort)
         if sock.type == SOCK_DGRAM:
-            return self._connectDatagram(sock, address)
-        if isEmpty(address) or (self._family != UNIX and not address[1]):
+            return self._as_connectDatagram(sock, address)
+        if isEmpty(address) or (self._as_family != UNIX and not address[1]):
             raise Rejected(WSAError.WSAEADDRNOTAVAIL)
         attempt = Attempt(sock, [address])
         code = attempt.next()
         if code in UNDER_WAY:
-            self._begin(attempt)
+            self._as_begin(attempt)
         if code:
             raise Rejected(code)
         return True
 
-    def _begin(self, attempt: Attempt) -> None:
-        self._error = None
-        self._attempt = attempt
-        self._enter(Phase.CONNECTING)
-        self._settle()
+    def _as_begin(self, attempt: Attempt) -> None:
+        self._as_error = None
+        self._as_attempt = attempt
+        self._as_enter(Phase.CONNECTING)
+        self._as_settle()
 
-    def _connectDatagram(self, sock: socket.socket, address: SockAddr) -> bool:
+    def _as_connectDatagram(self, sock: socket.socket, address: SockAddr) -> bool:
         if isEmpty(address):
             dissolve(sock)
         else:
             sock.connect(address)
-        self._phase = Phase.DATAGRAM
-        self._rules.reenable(WRITE)
-        self._settle()
+        self._as_phase = Phase.DATAGRAM
+        self._as_rules.reenable(WRITE)
+        self._as_settle()
         return True
 
-    def _connectByName(self, sock: socket.socket, host: str, port: int) -> bool:
+    def _as_connectByName(self, sock: socket.socket, host: str, port: int) -> bool:
         attempt = Attempt(sock)
-        attempt.lookUp(self._reactor(), host, port, self._lookedUp)
-        self._begin(attempt)
+        attempt.lookUp(self._as_reactor(), host, port, self._as_lookedUp)
+        self._as_begin(attempt)
         if attempt.lookup is None:
             # The resolver knew the answer.
-            self._lookedUp(attempt)
+            self._as_lookedUp(attempt)
         raise Rejected(WSAError.WSAEWOULDBLOCK)
 
-    def _lookedUp(self, attempt: Attempt) -> None:
+    def _as_lookedUp(self, attempt: Attempt) -> None:
         """
         The addresses of a Connect are known; one that was closed or begun anew meanwhile is not concerned.
         """
-        if attempt is not self._attempt or self._window is None:
+        if attempt is not self._as_attempt or self._as_window is None:
             return
         code = attempt.next()
         if code not in UNDER_WAY:
-            self._error = code
+            self._as_error = code
         if code is not WSAError.WSAEWOULDBLOCK:
             # It failed, or was connected at once: no poller will say so.
-            self._window.post(self, WRITABLE)
-        self._settle()
+            self._as_window.post(self, WRITABLE)
+        self._as_settle()
 
     @member(None)
-    def _accept(self, rConnectedSocket: CAsyncSocket, lpSockAddrLen: int | None) -> SockAddr | None:
-        sock = self._usable()
+    def _as_accept(self, rConnectedSocket: CAsyncSocket, lpSockAddrLen: int | None) -> SockAddr | None:
+        sock = self._as_usable()
         if not isinstance(rConnectedSocket, CAsyncSocket):
             raise TypeError(f"rConnectedSocket must be a CAsyncSocket, not {type(rConnectedSocket).__name__}")
-        if self._phase is Phase.UNNAMED or self._phase is Phase.DATAGRAM:
+        if self._as_phase is Phase.UNNAMED or self._as_phase is Phase.DATAGRAM:
             raise Rejected(WSAError.WSAEOPNOTSUPP)
-        if self._phase is not Phase.LISTENING:
+        if self._as_phase is not Phase.LISTENING:
             raise Rejected(WSAError.WSAEINVAL)
-        sized(self._family, lpSockAddrLen, "lpSockAddrLen")
-        rConnectedSocket._closed()
-        window = self._window
+        sized(self._as_family, lpSockAddrLen, "lpSockAddrLen")
+        rConnectedSocket._as_closed()
+        window = self._as_window
         try:
             connection, address = cast("tuple[socket.socket, SockAddr]", sock.accept())
         finally:
-            self._rules.reenable(_ACCEPTED)
-            if self._stalled:
-                self._settle()
-        rConnectedSocket._inherit(self, connection, window, address)
+            self._as_rules.reenable(_ACCEPTED)
+            if self._as_stalled:
+                self._as_settle()
+        rConnectedSocket._as_inherit(self, connection, window, address)
         return address
 
     def Accept(self, rConnectedSocket: CAsyncSocket, lpSockAddr: bool = False, lpSockAddrLen: int | None = None) -> Any:
-        address = self._accept(rConnectedSocket, lpSockAddrLen)
+        address = self._as_accept(rConnectedSocket, lpSockAddrLen)
         return address if lpSockAddr else address is not None
 
     @member(False)
     def ShutDown(self, nHow: int = sends) -> bool:
-        sock = self._usable()
+        sock = self._as_usable()
         how = integer(nHow, "nHow")
         if how not in (self.receives, self.sends, self.both):
             raise Rejected(WSAError.WSAEINVAL)
-        if self._phase is Phase.CONNECTED:
+        if self._as_phase is Phase.CONNECTED:
             if how != self.receives:
-                self._finish(sock)
-        elif self._phase is not Phase.DATAGRAM and self._phase is not Phase.UNNAMED:
+                self._as_finish(sock)
+        elif self._as_phase is not Phase.DATAGRAM and self._as_phase is not Phase.UNNAMED:
             raise Rejected(WSAError.WSAENOTCONN)
         if how != self.sends:
             # Not said to the kernel: what arrives is accepted, as the reference says, and the peer's end of stream can
             # still be told from one's own.
-            self._rules.forbid(READ | OOB)
+            self._as_rules.forbid(READ | OOB)
         if how != self.receives:
-            self._sending = 0
-            self._rules.forbid(WRITE)
-        self._rearm()
+            self._as_sending = 0
+            self._as_rules.forbid(WRITE)
+        self._as_rearm()
         return True
 
     @staticmethod
-    def _finish(sock: socket.socket) -> None:
+    def _as_finish(sock: socket.socket) -> None:
         try:
             sock.shutdown(socket.SHUT_WR)
         except OSError as error:
@@ -271,68 +271,68 @@ class CAsyncSocket(Handle):
 
     @member(False)
     def AsyncSelect(self, lEvent: int = FD_ALL_EVENTS) -> bool:
-        self._usable()
-        self._rules.select(integer(lEvent, "lEvent") & ALL)
+        self._as_usable()
+        self._as_rules.select(integer(lEvent, "lEvent") & ALL)
         # What this turn has found, it has found for another mask.
-        self._now = 0
-        self._blocking = False
-        self._rearm()
+        self._as_now = 0
+        self._as_blocking = False
+        self._as_rearm()
         return True
 
     @member(None)
     def GetSockOpt(
         self, nOptionName: int, lpOptionValue: Any = None, lpOptionLen: int | None = None, nLevel: int = SOL_SOCKET
     ) -> Any:
-        sock = self._usable()
+        sock = self._as_usable()
         option = row(nOptionName, nLevel, sock.type)
         if nLevel == SOL_SOCKET and nOptionName == Option.SO_ERROR:
-            value: bool | int | LINGER = self._takeError()
+            value: bool | int | LINGER = self._as_takeError()
         else:
-            value = (self._settings or _NOTHING_SET).get(sock, nOptionName, option)
+            value = (self._as_settings or _NOTHING_SET).get(sock, nOptionName, option)
         return value if lpOptionValue is None else encode(option, value, lpOptionValue, lpOptionLen)
 
     @member(False)
     def SetSockOpt(
         self, nOptionName: int, lpOptionValue: Any, nOptionLen: int | None = None, nLevel: int = SOL_SOCKET
     ) -> bool:
-        sock = self._usable()
+        sock = self._as_usable()
         option = row(nOptionName, nLevel, sock.type)
         value = decode(option, lpOptionValue, nOptionLen)
         if not option.settable:
             raise Rejected(WSAError.WSAENOPROTOOPT)
-        if self._settings is None:
-            self._settings = Settings()
-        self._settings.set(sock, nOptionName, option, value)
-        if nLevel == SOL_SOCKET and nOptionName == Option.SO_OOBINLINE and self._phase is Phase.CONNECTED:
-            (self._rules.forbid if value else self._rules.allow)(OOB)
-            self._rearm()
+        if self._as_settings is None:
+            self._as_settings = Settings()
+        self._as_settings.set(sock, nOptionName, option, value)
+        if nLevel == SOL_SOCKET and nOptionName == Option.SO_OOBINLINE and self._as_phase is Phase.CONNECTED:
+            (self._as_rules.forbid if value else self._as_rules.allow)(OOB)
+            self._as_rearm()
         return True
 
-    def _takeError(self) -> WSAError:
+    def _as_takeError(self) -> WSAError:
         """
         C{SO_ERROR}: retrieved and cleared.  What is to be notified, and what calls are to fail with, stays.
         """
-        self._failure()
-        code, self._taken = self._taken, None
+        self._as_failure()
+        code, self._as_taken = self._as_taken, None
         return code or WSAError.NO_ERROR
 
     @member(None)
     def IOCtl(self, lCommand: int, lpArgument: int = 0) -> Any:
-        sock = self._usable()
+        sock = self._as_usable()
         command = integer(lCommand, "lCommand") & 0xFFFFFFFF
         argument = integer(lpArgument, "lpArgument")
         if command == Command.FIONBIO:
-            if not argument and self._rules.selected:
+            if not argument and self._as_rules.selected:
                 SetLastError(WSAError.WSAEINVAL)
                 return False
-            self._blocking = not argument
+            self._as_blocking = not argument
             return True
         if command == Command.FIONREAD:
-            if self._phase is Phase.LISTENING:
+            if self._as_phase is Phase.LISTENING:
                 return 0
             return struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.FIONREAD, b"\0\0\0\0"))[0]
-        if command == Command.SIOCATMARK and sock.type == SOCK_STREAM and self._window is not None:
-            return not (self._urgent or self._window.look(self) & URGENT)
+        if command == Command.SIOCATMARK and sock.type == SOCK_STREAM and self._as_window is not None:
+            return not (self._as_urgent or self._as_window.look(self) & URGENT)
         raise Rejected(WSAError.WSAEINVAL)
 
     # -- the handlers, of which those left alone do nothing

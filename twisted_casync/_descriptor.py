@@ -3,11 +3,14 @@ The socket as the reactor's descriptor.
 
 A reactor says that something is ready through one of three doors, and each reactor says it in its own way: a refused
 connection is a C{doRead} on one, a C{doWrite} on another, a C{connectionLost} on a third.  The socket window says
-it with the bits of C{epoll_wait}.  Here all of them become one: L{SocketDescriptor.ready}, with bits that say what is
-ready.  From there it is: which events hold, which of them are news (L{_notify}), and the C{On...} handler of each.
+it with the bits of C{epoll_wait}.  Here all of them become one, L{SocketDescriptor._as_ready}, with bits that say what
+is ready.  From there it is: which events hold, which of them are news (L{_notify}), and the C{On...} handler of each.
 
 A notification is told only of what still holds: what was ready when the kernel was asked but was used up meanwhile, by
 this handler or by another socket's, is not.
+
+An application subclasses this class and gives its objects attributes of its own.  So that none of them replaces one
+of ours, ours begin with C{_as_}, but for the names of MFC and of Twisted.
 
 Registrations are changed by difference and as late as possible.  After C{OnReceive} the socket stays registered,
 because the handler nearly always receives, which enables the notification again; only when data is reported that
@@ -77,165 +80,165 @@ class SocketDescriptor:
 
     __slots__ = (
         "__weakref__",
-        "_attempt",
-        "_blocking",
-        "_ended",
-        "_error",
-        "_family",
-        "_fd",
-        "_fresh",
-        "_interest",
-        "_now",
-        "_peer",
-        "_phase",
-        "_names",
-        "_rules",
-        "_sending",
-        "_settings",
-        "_sock",
-        "_source",
-        "_stalled",
-        "_taken",
-        "_thread",
-        "_urgent",
-        "_window",
+        "_as_attempt",
+        "_as_blocking",
+        "_as_ended",
+        "_as_error",
+        "_as_family",
+        "_as_fd",
+        "_as_fresh",
+        "_as_interest",
+        "_as_now",
+        "_as_peer",
+        "_as_phase",
+        "_as_names",
+        "_as_rules",
+        "_as_sending",
+        "_as_settings",
+        "_as_sock",
+        "_as_source",
+        "_as_stalled",
+        "_as_taken",
+        "_as_thread",
+        "_as_urgent",
+        "_as_window",
     )
 
     def __init__(self) -> None:
-        self._window: Window | None = None
-        self._rules = Notifications()
-        self._interest = RELEASED
-        self._blank()
+        self._as_window: Window | None = None
+        self._as_rules = Notifications()
+        self._as_interest = RELEASED
+        self._as_blank()
 
-    def _blank(self) -> None:
-        self._sock: socket.socket | None = None
-        self._fd = -1
-        self._family = 0
-        self._phase = Phase.CLOSED
+    def _as_blank(self) -> None:
+        self._as_sock: socket.socket | None = None
+        self._as_fd = -1
+        self._as_family = 0
+        self._as_phase = Phase.CLOSED
         # Not registered for all that a Receive re-enables: it has to see to that.
-        self._stalled = True
+        self._as_stalled = True
         # What holds and is not told yet, while this turn's handlers run.
-        self._now = 0
+        self._as_now = 0
         # The thread that the reactor runs in, and the members may be called from.
-        self._thread = 0
+        self._as_thread = 0
         # The thread that may receive without a further look: set while OnReceive runs, until the first Receive.
-        self._fresh = 0
+        self._as_fresh = 0
         # The thread that may send; 0 where no Send can succeed.
-        self._sending = 0
+        self._as_sending = 0
         # ENDED, FAILED, HUNG_UP: how the connection ended, as far as the kernel has told.
-        self._ended = 0
+        self._as_ended = 0
         # What went wrong, for the notification and the calls that are to fail with it; SO_ERROR is read once.
-        self._error: WSAError | None = None
+        self._as_error: WSAError | None = None
         # The same for GetSockOpt(SO_ERROR), which takes it away.
-        self._taken: WSAError | None = None
+        self._as_taken: WSAError | None = None
         # An urgent byte that had to be taken from the kernel before its time.
-        self._urgent = b""
-        self._peer: SockAddr | None = None
-        self._attempt: Attempt | None = None
+        self._as_urgent = b""
+        self._as_peer: SockAddr | None = None
+        self._as_attempt: Attempt | None = None
         # What SendTo has looked up: an address, an empty one for a name that has none, the lookup under way.
-        self._names: dict[str, SockAddr | Lookup] | None = None
+        self._as_names: dict[str, SockAddr | Lookup] | None = None
         # The address that ReceiveFrom gave last: a SendTo to it needs no check.
-        self._source: SockAddr | None = None
-        self._settings: Settings | None = None
+        self._as_source: SockAddr | None = None
+        self._as_settings: Settings | None = None
         # What FIONBIO was last set to: the mode in which Detach hands the descriptor over.
-        self._blocking = False
+        self._as_blocking = False
 
     # -- the life of a descriptor
 
-    def _adopt(self, sock: socket.socket, window: Window, phase: Phase, selected: int) -> None:
+    def _as_adopt(self, sock: socket.socket, window: Window, phase: Phase, selected: int) -> None:
         """
-        Become the owner of C{sock}.  The caller calls L{_settle} when all else is set.
+        Become the owner of C{sock}.  The caller calls L{_as_settle} when all else is set.
         """
         sock.setblocking(False)
-        self._sock = sock
-        self._fd = sock.fileno()
-        self._family = int(sock.family)
-        self._window = window
-        self._thread = window.thread
-        self._rules.selected = selected
-        self._enter(phase)
+        self._as_sock = sock
+        self._as_fd = sock.fileno()
+        self._as_family = int(sock.family)
+        self._as_window = window
+        self._as_thread = window.thread
+        self._as_rules.selected = selected
+        self._as_enter(phase)
 
-    def _enter(self, phase: Phase) -> None:
-        self._phase = phase
-        self._rules.enter(phase)
+    def _as_enter(self, phase: Phase) -> None:
+        self._as_phase = phase
+        self._as_rules.enter(phase)
         sends = phase is Phase.CONNECTED or phase is Phase.DATAGRAM or phase is Phase.UNNAMED
-        self._sending = self._thread if sends else 0
+        self._as_sending = self._as_thread if sends else 0
 
-    def moved(self, thread: int) -> None:
+    def _as_moved(self, thread: int) -> None:
         """
         The reactor runs in another thread than the one that the socket was opened in.
         """
-        self._thread = thread
-        if self._sending:
-            self._sending = thread
+        self._as_thread = thread
+        if self._as_sending:
+            self._as_sending = thread
 
-    def _release(self) -> socket.socket | None:
+    def _as_release(self) -> socket.socket | None:
         """
         Give the descriptor up, unwatched.  Watching ends before closing: a number that was closed while a poller
         held it makes that poller deaf or busy when the number is used again.
 
         @return: the socket, still open; L{None} when there is none.
         """
-        sock, window = self._sock, self._window
+        sock, window = self._as_sock, self._as_window
         if sock is None or window is None:
             return None
-        window.forget(self, self._interest)
-        self._interest = RELEASED
-        self._blank()
-        self._enter(Phase.CLOSED)
+        window.forget(self, self._as_interest)
+        self._as_interest = RELEASED
+        self._as_blank()
+        self._as_enter(Phase.CLOSED)
         return sock
 
-    def _abandon(self, code: WSAError, told: bool) -> None:
+    def _as_abandon(self, code: WSAError, told: bool) -> None:
         """
         Abort the connection for a reason of this side, and say so once.
 
         @param told: C{OnClose} was called already.
         """
-        sock = self._release()
+        sock = self._as_release()
         if sock is not None:
             if sock.type == socket.SOCK_STREAM:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
             sock.close()
         if not told:
-            self._call(CLOSE, code)
+            self._as_call(CLOSE, code)
 
     # -- registration by difference
 
-    def _settle(self) -> None:
+    def _as_settle(self) -> None:
         """
         Be registered for just what would be news.
         """
-        window = self._window
-        phase = self._phase
+        window = self._as_window
+        phase = self._as_phase
         if window is None or phase is Phase.CLOSED:
             return
         if phase is Phase.CONNECTING:
             # Whatever is selected: when the attempt ends, the socket's phase changes.
-            waiting = self._attempt is not None and self._attempt.lookup is not None
+            waiting = self._as_attempt is not None and self._as_attempt.lookup is not None
             interest = UNWATCHED if waiting else WRITABLE
-        elif phase is Phase.NEW or phase is Phase.BOUND or not self._rules.selected:
+        elif phase is Phase.NEW or phase is Phase.BOUND or not self._as_rules.selected:
             # Linux reports an unconnected stream as hung up, for ever.
             interest = RELEASED
-        elif self._ended & (FAILED | HUNG_UP):
+        elif self._as_ended & (FAILED | HUNG_UP):
             # The kernel would repeat this for ever too, and has nothing else to say.
             interest = UNWATCHED
         else:
-            interest = _INTEREST[self._rules.enabled]
-            if self._ended:
+            interest = _INTEREST[self._as_rules.enabled]
+            if self._as_ended:
                 interest &= WRITABLE | URGENT
-        if interest != self._interest:
-            window.watch(self, self._interest, interest)
-            self._interest = interest
-            urgent = URGENT if self._rules.selected & self._rules.possible & OOB else 0
-            self._stalled = interest < 0 or interest & (READABLE | urgent) != READABLE | urgent
+        if interest != self._as_interest:
+            window.watch(self, self._as_interest, interest)
+            self._as_interest = interest
+            urgent = URGENT if self._as_rules.selected & self._as_rules.possible & OOB else 0
+            self._as_stalled = interest < 0 or interest & (READABLE | urgent) != READABLE | urgent
 
-    def _rearm(self) -> None:
+    def _as_rearm(self) -> None:
         """
         Something may be news that was none: register for it, or, of what no poller will say again, look again.
         """
-        self._settle()
-        if (self._ended or self._urgent) and self._window is not None and self._rules.enabled:
-            self._window.post(self, 0)
+        self._as_settle()
+        if (self._as_ended or self._as_urgent) and self._as_window is not None and self._as_rules.enabled:
+            self._as_window.post(self, 0)
 
     # -- the doors
 
@@ -243,7 +246,7 @@ class SocketDescriptor:
         """
         @return: the descriptor, C{operator SOCKET}; -1, C{INVALID_SOCKET}, when there is none.
         """
-        return self._fd
+        return self._as_fd
 
     def logPrefix(self) -> str:
         """
@@ -255,27 +258,27 @@ class SocketDescriptor:
         """
         The reactor's door: readable.  It doesn't say whether by data, by the end of the stream or by an error.
         """
-        self.entered(READABLE)
+        self._as_entered(READABLE)
 
     def doWrite(self) -> None:
         """
         The reactor's door: writable, or failed.
         """
-        self.entered(WRITABLE)
+        self._as_entered(WRITABLE)
 
-    def entered(self, door: int) -> None:
+    def _as_entered(self, door: int) -> None:
         """
         Something has happened; what, the window knows.
 
         @param door: the bits that whoever says so was asked to look for.
         """
-        if self._window is not None:
-            self._window.deliver()
+        if self._as_window is not None:
+            self._as_window.deliver()
         # A poll reactor comes also for an event of a registration that was removed earlier in the same turn.
-        if self._interest >= 0 and self._interest & door and self._window is not None:
-            bits = self._window.look(self) & (self._interest | FAILED | HUNG_UP)
+        if self._as_interest >= 0 and self._as_interest & door and self._as_window is not None:
+            bits = self._as_window.look(self) & (self._as_interest | FAILED | HUNG_UP)
             if bits:
-                self.ready(bits)
+                self._as_ready(bits)
 
     def connectionLost(self, reason: Failure) -> None:
         """
@@ -283,60 +286,60 @@ class SocketDescriptor:
 
         @param reason: not looked at: every reactor gives another one.
         """
-        if self._interest >= 0:
-            self._interest &= ~(READABLE | WRITABLE)
-            self._stalled = True
-        bits = self._window.look(self) if self._window is not None and self._sock is not None else 0
+        if self._as_interest >= 0:
+            self._as_interest &= ~(READABLE | WRITABLE)
+            self._as_stalled = True
+        bits = self._as_window.look(self) if self._as_window is not None and self._as_sock is not None else 0
         if bits & (FAILED | HUNG_UP | ENDED):
-            self.ready(bits)
-        elif self._sock is not None:
-            self._abandon(WSAError.WSAECONNABORTED, told=False)
+            self._as_ready(bits)
+        elif self._as_sock is not None:
+            self._as_abandon(WSAError.WSAECONNABORTED, told=False)
 
-    def ready(self, bits: int) -> None:
+    def _as_ready(self, bits: int) -> None:
         """
         The one door behind all: tell the application what it is to know.
 
         @param bits: what is ready, of L{READABLE} and its kin; 0 asks to look again at what is known.
         """
-        rules = self._rules
+        rules = self._as_rules
         if bits == READABLE and rules.enabled & _CONNECT_OR_READ == READ:
             # The door that nearly every message comes through.
             rules.enabled &= ~READ
-            self._fresh = self._thread
+            self._as_fresh = self._as_thread
             try:
                 self.OnReceive(_NO_ERROR)
             except Exception:
-                self._crashed(READ)
-            self._fresh = 0
+                self._as_crashed(READ)
+            self._as_fresh = 0
             return
         outcome = _NO_ERROR
-        if self._phase is Phase.CONNECTING:
-            concluded = self._conclude(bits)
+        if self._as_phase is Phase.CONNECTING:
+            concluded = self._as_conclude(bits)
             if concluded is None:
-                self._settle()
+                self._as_settle()
                 return
             outcome = concluded
-            self._now = CONNECT if outcome else CONNECT | WRITE
+            self._as_now = CONNECT if outcome else CONNECT | WRITE
         else:
-            self._now = self._holding(bits)
+            self._as_now = self._as_holding(bits)
         told = 0
-        while event := rules.news(self._now):
-            self._now &= ~event
+        while event := rules.news(self._as_now):
+            self._as_now &= ~event
             rules.tell(event)
             told |= event
             if event == CONNECT:
-                self._call(event, outcome)
+                self._as_call(event, outcome)
             elif event == CLOSE:
-                self._call(event, self._error or _NO_ERROR)
+                self._as_call(event, self._as_error or _NO_ERROR)
             else:
                 if event == READ:
-                    self._fresh = self._thread
-                self._call(event, _NO_ERROR)
-                self._fresh = 0
+                    self._as_fresh = self._as_thread
+                self._as_call(event, _NO_ERROR)
+                self._as_fresh = 0
         if told & rules.enabled:
-            self._rearm()
+            self._as_rearm()
         else:
-            self._settle()
+            self._as_settle()
 
     def Close(self) -> None:
         """
@@ -349,148 +352,153 @@ class SocketDescriptor:
         The handler that nearly every message calls; the others are found by L{HANDLERS}.
         """
 
-    def _call(self, event: int, code: WSAError) -> None:
+    def _as_call(self, event: int, code: WSAError) -> None:
         try:
             getattr(self, HANDLERS[event])(code)
         except Exception:
-            self._crashed(event)
+            self._as_crashed(event)
 
-    def _crashed(self, event: int) -> None:
+    def _as_crashed(self, event: int) -> None:
         _log.failure("{handler} of {socket!r} failed; the socket is aborted", handler=HANDLERS[event], socket=self)
-        self._abandon(WSAError.WSAECONNABORTED, told=event == CLOSE)
+        self._as_abandon(WSAError.WSAECONNABORTED, told=event == CLOSE)
 
     # -- what holds
 
-    def _holding(self, bits: int) -> int:
+    def _as_holding(self, bits: int) -> int:
         """
         The events that hold.
         """
-        phase = self._phase
+        phase = self._as_phase
         if phase is Phase.CONNECTED:
-            return self._holding_connected(bits)
+            return self._as_holding_connected(bits)
         if phase is Phase.LISTENING:
             return ACCEPT if bits & READABLE else 0
         if phase is Phase.DATAGRAM or phase is Phase.UNNAMED:
             if bits & FAILED:
                 # An ICMP error: a readable condition whose Receive fails.  Read off here, for the kernel repeats it.
-                self._failure()
-            events = READ if bits & READABLE or self._error is not None else 0
+                self._as_failure()
+            events = READ if bits & READABLE or self._as_error is not None else 0
             return events | WRITE if bits & WRITABLE else events
         return 0
 
-    def _holding_connected(self, bits: int) -> int:
+    def _as_holding_connected(self, bits: int) -> int:
         # The result of a connection attempt that was found to have succeeded before the reactor said so.
-        events = self._rules.enabled & CONNECT
-        if not bits and self._rules.enabled & WRITE and self._window is not None:
-            bits = self._window.look(self) & WRITABLE
+        events = self._as_rules.enabled & CONNECT
+        if not bits and self._as_rules.enabled & WRITE and self._as_window is not None:
+            bits = self._as_window.look(self) & WRITABLE
         if bits & (FAILED | HUNG_UP | ENDED):
-            self._ended |= bits & (FAILED | HUNG_UP | ENDED)
+            self._as_ended |= bits & (FAILED | HUNG_UP | ENDED)
             if bits & (FAILED | HUNG_UP):
-                self._failure()
-                self._rules.forbid(WRITE)
-        if bits & WRITABLE and not self._ended & (FAILED | HUNG_UP):
+                self._as_failure()
+                self._as_rules.forbid(WRITE)
+        if bits & WRITABLE and not self._as_ended & (FAILED | HUNG_UP):
             events |= WRITE
-        if self._ended:
+        if self._as_ended:
             # Data before the end of the stream is told first, and FD_CLOSE waits for it; a reset does not wait.
-            unread = bool(self._peek() & READABLE)
+            unread = bool(self._as_peek() & READABLE)
             if unread:
                 events |= READ
-            if not unread or self._error is not None or not self._rules.possible & READ:
+            if not unread or self._as_error is not None or not self._as_rules.possible & READ:
                 events |= CLOSE
         elif bits & READABLE:
             events |= READ
-        if bits & URGENT or self._urgent:
+        if bits & URGENT or self._as_urgent:
             events |= OOB
-            if self._rules.enabled & OOB and self._sock is not None and atMark(self._sock):
+            if self._as_rules.enabled & OOB and self._as_sock is not None and atMark(self._as_sock):
                 # What is readable stands behind the urgent byte.
                 events &= ~READ
         return events
 
-    def _peek(self) -> int:
+    def _as_peek(self) -> int:
         """
         Is it data, the end of the stream, or an error, that makes a connected stream readable?
         """
-        if self._sock is None:
+        if self._as_sock is None:
             return 0
         try:
-            return READABLE if self._sock.recv(1, socket.MSG_PEEK) else ENDED
+            return READABLE if self._as_sock.recv(1, socket.MSG_PEEK) else ENDED
         except BlockingIOError:
             return 0
         except OSError as error:
-            self._note(errorFromErrno(error.errno))
+            self._as_note(errorFromErrno(error.errno))
             return FAILED | HUNG_UP
 
-    def _failure(self) -> WSAError | None:
+    def _as_failure(self) -> WSAError | None:
         """
         The error of the socket, read from the kernel once.
         """
-        if self._sock is not None:
-            number = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if self._as_sock is not None:
+            number = self._as_sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if number:
-                code = self._note(errorFromErrno(number))
-                if self._phase is not Phase.CONNECTED:
-                    self._taken = code
-        return self._error
+                code = self._as_note(errorFromErrno(number))
+                if self._as_phase is not Phase.CONNECTED:
+                    self._as_taken = code
+        return self._as_error
 
-    def _note(self, code: WSAError) -> WSAError:
+    def _as_note(self, code: WSAError) -> WSAError:
         """
         Remember an error that the kernel says only once.
 
         @return: what Winsock calls it.  A refusal of a datagram is a reset; a connection that ended otherwise than by
             a reset, or with the network, was aborted.
         """
-        if self._phase is Phase.CONNECTED:
+        if self._as_phase is Phase.CONNECTED:
             if code not in (WSAError.WSAECONNRESET, WSAError.WSAENETDOWN):
                 code = WSAError.WSAECONNABORTED
-        elif self._phase is not Phase.CONNECTING and code is WSAError.WSAECONNREFUSED:
+        elif self._as_phase is not Phase.CONNECTING and code is WSAError.WSAECONNREFUSED:
             code = WSAError.WSAECONNRESET
-        if self._error is None:
-            self._error = code
+        if self._as_error is None:
+            self._as_error = code
         return code
 
     # -- connecting
 
-    def _conclude(self, bits: int) -> WSAError | None:
+    def _as_conclude(self, bits: int) -> WSAError | None:
         """
         A connection attempt may have ended, whichever door the reactor chose to say so.
 
         @return: how it ended; L{None} when it goes on.
         """
-        sock, window, attempt = self._sock, self._window, self._attempt
+        sock, window, attempt = self._as_sock, self._as_window, self._as_attempt
         if sock is None or window is None or (attempt is not None and attempt.lookup is not None):
             return None
         if attempt is None:
             # It was begun by whoever had the descriptor before.
             attempt = Attempt(sock)
-        code = self._failure()
+        code = self._as_failure()
         if code is None:
             if not attempt.arrived():
                 # Neither an error nor a peer: nothing has ended.
                 return None
-            self._enter(Phase.CONNECTED if sock.type == socket.SOCK_STREAM else Phase.DATAGRAM)
-            self._peer, self._attempt = attempt.peer, None
+            self._as_enter(Phase.CONNECTED if sock.type == socket.SOCK_STREAM else Phase.DATAGRAM)
+            self._as_peer, self._as_attempt = attempt.peer, None
             return _NO_ERROR
-        self._error = None
+        self._as_error = None
         # libuv stops to watch what has failed, and does not say so: the next attempt is registered anew.
-        window.watch(self, self._interest, UNWATCHED)
-        self._interest = UNWATCHED
+        window.watch(self, self._as_interest, UNWATCHED)
+        self._as_interest = UNWATCHED
         if attempt.more():
             failed = attempt.next()
             if failed in UNDER_WAY:
                 return None
             code = failed
-        self._attempt = None
-        self._enter(unconnected(sock))
+        self._as_attempt = None
+        self._as_enter(unconnected(sock))
         return code
 
-    def _progress(self) -> None:
+    def _as_progress(self) -> None:
         """
         A member is called while connecting: over the loopback device, say, the connection may be there already.  It
         can be used then; that it was made is still told by the reactor.
         """
-        attempt = self._attempt
-        if attempt is not None and self._phase is Phase.CONNECTING and self._window is not None and attempt.arrived():
-            self._peer, self._attempt = attempt.peer, None
-            self._enter(Phase.CONNECTED)
-            self._settle()
-            self._window.post(self, WRITABLE)
+        attempt = self._as_attempt
+        if (
+            attempt is not None
+            and self._as_phase is Phase.CONNECTING
+            and self._as_window is not None
+            and attempt.arrived()
+        ):
+            self._as_peer, self._as_attempt = attempt.peer, None
+            self._as_enter(Phase.CONNECTED)
+            self._as_settle()
+            self._as_window.post(self, WRITABLE)

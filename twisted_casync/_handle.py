@@ -17,7 +17,7 @@ from ._connecting import phaseOf
 from ._member import member
 from ._notify import OOB, WRITE, Phase
 from ._options import Settings
-from ._readiness import WRITABLE
+from ._readiness import URGENT, WRITABLE
 from ._sockaddr import ANY, UNIX, SockAddr, isSockAddr, named, portNumber, sized, sockaddr
 from ._transfer import Transfer
 from ._window import checkedReactor, socketOf, windowOf
@@ -45,7 +45,7 @@ class Handle(Transfer):
     An object that may have a socket.
     """
 
-    __slots__ = ("_asked",)
+    __slots__ = ("_as_asked",)
 
     def __init__(self, reactor: Any = None) -> None:
         """
@@ -54,7 +54,7 @@ class Handle(Transfer):
         @raise TypeError: the reactor can't watch descriptors.
         """
         super().__init__()
-        self._asked = None if reactor is None else checkedReactor(reactor)
+        self._as_asked = None if reactor is None else checkedReactor(reactor)
 
     # -- creating and closing
 
@@ -66,8 +66,8 @@ class Handle(Transfer):
         nProtocolType: int = 0,
         nAddressFormat: int = PF_INET,
     ) -> bool:
-        self._open(nAddressFormat, nSocketType, nProtocolType, lEvent)
-        self._settleWritable()
+        self._as_open(nAddressFormat, nSocketType, nProtocolType, lEvent)
+        self._as_settleWritable()
         return True
 
     @member(False)
@@ -79,9 +79,9 @@ class Handle(Transfer):
         lpszSocketAddress: str | None = None,
     ) -> bool:
         port = portNumber(nSocketPort, "nSocketPort")
-        self._open(PF_INET, nSocketType, 0, lEvent)
-        self._bindOrClose(lambda: self._local(port, lpszSocketAddress))
-        self._settleWritable()
+        self._as_open(PF_INET, nSocketType, 0, lEvent)
+        self._as_bindOrClose(lambda: self._as_local(port, lpszSocketAddress))
+        self._as_settleWritable()
         return True
 
     @member(False)
@@ -90,64 +90,64 @@ class Handle(Transfer):
             raise Rejected(WSAError.WSAEINVAL)
         if isinstance(pAI, (str, bytes)) or not isinstance(pAI, Sequence) or len(pAI) < 3:
             raise TypeError("pAI must be an entry of getaddrinfo, or its first three fields: family, type, protocol")
-        self._open(pAI[0], pAI[1], pAI[2], lEvent)
+        self._as_open(pAI[0], pAI[1], pAI[2], lEvent)
         if len(pAI) > 4 and pAI[4] is not None:
-            self._bindOrClose(lambda: sockaddr(self._family, pAI[4], "pAI"))
-        self._settleWritable()
+            self._as_bindOrClose(lambda: sockaddr(self._as_family, pAI[4], "pAI"))
+        self._as_settleWritable()
         return True
 
-    def _open(self, family: Any, kind: Any, protocol: Any, lEvent: Any) -> None:
+    def _as_open(self, family: Any, kind: Any, protocol: Any, lEvent: Any) -> None:
         family = integer(family, "nAddressFormat")
         kind = integer(kind, "nSocketType") or SOCK_STREAM
         protocol = integer(protocol, "nProtocolType")
         selected = integer(lEvent, "lEvent")
-        self._closed()
+        self._as_closed()
         if family not in _FAMILIES:
             raise Rejected(WSAError.WSAEAFNOSUPPORT if family else WSAError.WSAEINVAL)
         if kind not in (SOCK_STREAM, SOCK_DGRAM):
             raise Rejected(WSAError.WSAESOCKTNOSUPPORT)
         if not 0 <= protocol <= 0xFF:
             raise Rejected(WSAError.WSAEPROTONOSUPPORT)
-        window = self._openingWindow()
+        window = self._as_openingWindow()
         sock = socket.socket(family, kind, protocol)
         if family == AF_INET6:
             # Off by default on Linux, on by default on Windows.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        self._adopt(sock, window, Phase.NEW if kind == SOCK_STREAM else Phase.UNNAMED, selected)
+        self._as_adopt(sock, window, Phase.NEW if kind == SOCK_STREAM else Phase.UNNAMED, selected)
         window.enter(self)
 
-    def _closed(self) -> None:
+    def _as_closed(self) -> None:
         """
         @raise Rejected: C{WSAEINVAL}, the object has a socket.  MFC asserts there; nothing is touched here.
         """
-        if self._sock is not None:
+        if self._as_sock is not None:
             raise Rejected(WSAError.WSAEINVAL)
 
-    def _openingWindow(self) -> Any:
-        window = windowOf(self._asked)
+    def _as_openingWindow(self) -> Any:
+        window = windowOf(self._as_asked)
         if window is None:
             raise Rejected(WSAError.WSANOTINITIALISED)
         return window
 
-    def _bindOrClose(self, address: Callable[[], SockAddr]) -> None:
+    def _as_bindOrClose(self, address: Callable[[], SockAddr]) -> None:
         try:
-            self._bind(address())
+            self._as_bind(address())
         except BaseException:
             self.Close()
             raise
 
     def Close(self) -> None:
-        if self._sock is not None and get_ident() != self._thread:
+        if self._as_sock is not None and get_ident() != self._as_thread:
             SetLastError(WSAError.WSANOTINITIALISED)
             return
-        sock = self._release()
+        sock = self._as_release()
         if sock is not None:
             sock.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_sock", None) is not None and not sys.is_finalizing():
+        if getattr(self, "_as_sock", None) is not None and not sys.is_finalizing():
             warnings.warn(f"unclosed socket {self!r}", ResourceWarning, stacklevel=2, source=self)
-            sock = self._release()
+            sock = self._as_release()
             if sock is not None:
                 sock.close()
 
@@ -164,22 +164,22 @@ class Handle(Transfer):
         """
         The handle, C{INVALID_SOCKET} when there is none (C{Handle::m_hSocket}).
         """
-        return self._fd
+        return self._as_fd
 
     def __int__(self) -> int:
-        return self._fd
+        return self._as_fd
 
     def __repr__(self) -> str:
-        peer = f" with {self._peer!r}" if self._peer else ""
-        return f"<{type(self).__name__} {self._phase.name.lower()} {self._fd}{peer}>"
+        peer = f" with {self._as_peer!r}" if self._as_peer else ""
+        return f"<{type(self).__name__} {self._as_phase.name.lower()} {self._as_fd}{peer}>"
 
     @member(False)
     def Attach(self, hSocket: Any, lEvent: int = FD_ALL_EVENTS) -> bool:
         selected = integer(lEvent, "lEvent")
         given = hSocket if isinstance(hSocket, socket.socket) else None
         fd = given.fileno() if given is not None else integer(hSocket, "hSocket")
-        self._closed()
-        window = self._openingWindow()
+        self._as_closed()
+        window = self._as_openingWindow()
         if fd < 0:
             raise Rejected(WSAError.WSAENOTSOCK)
         if socketOf(fd) is not None:
@@ -192,23 +192,23 @@ class Handle(Transfer):
             raise
         if given is not None:
             given.detach()
-        self._adopt(sock, window, phase, selected)
+        self._as_adopt(sock, window, phase, selected)
         if sock.type == SOCK_STREAM and sock.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE):
-            self._rules.forbid(OOB)
+            self._as_rules.forbid(OOB)
         try:
-            self._peer = sock.getpeername()
+            self._as_peer = sock.getpeername()
         except OSError:
             # It has none.
-            self._peer = None
+            self._as_peer = None
         window.enter(self)
-        self._settle()
+        self._as_settle()
         return True
 
     @member(INVALID_SOCKET)
     def Detach(self) -> int:
-        self._usable()
-        blocking = self._blocking
-        sock = self._release()
+        self._as_usable()
+        blocking = self._as_blocking
+        sock = self._as_release()
         if sock is None:
             return INVALID_SOCKET
         if blocking:
@@ -221,109 +221,112 @@ class Handle(Transfer):
             raise TypeError(f"rSrc must be a Handle, not {type(rSrc).__name__}")
         if rSrc is self:
             return True
-        source = rSrc._usable()
+        source = rSrc._as_usable()
         duplicate = source.dup()
         self.Close()
         try:
-            self._closed()
-            self._asked = rSrc._asked
-            window = self._openingWindow()
+            self._as_closed()
+            self._as_asked = rSrc._as_asked
+            window = self._as_openingWindow()
         except Rejected:
             duplicate.close()
             raise
-        self._adopt(duplicate, window, rSrc._phase, rSrc._rules.selected)
-        self._rules.possible = rSrc._rules.possible
-        self._rules.select(rSrc._rules.selected)
-        self._sending = rSrc._sending
-        self._ended = rSrc._ended
-        self._error = rSrc._error
-        self._urgent = rSrc._urgent
-        self._peer = rSrc._peer
-        self._settings = None if rSrc._settings is None else Settings(rSrc._settings)
-        self._blocking = rSrc._blocking
+        self._as_adopt(duplicate, window, rSrc._as_phase, rSrc._as_rules.selected)
+        self._as_rules.possible = rSrc._as_rules.possible
+        self._as_rules.select(rSrc._as_rules.selected)
+        self._as_sending = rSrc._as_sending
+        self._as_ended = rSrc._as_ended
+        self._as_error = rSrc._as_error
+        self._as_urgent = rSrc._as_urgent
+        self._as_peer = rSrc._as_peer
+        self._as_settings = None if rSrc._as_settings is None else Settings(rSrc._as_settings)
+        self._as_blocking = rSrc._as_blocking
         window.enter(self)
-        self._rearm()
+        self._as_rearm()
         return True
 
     def __copy__(self) -> Handle:
         duplicate = type(self).__new__(type(self))
-        Handle.__init__(duplicate, self._asked)
+        Handle.__init__(duplicate, self._as_asked)
         for name, value in getattr(self, "__dict__", {}).items():
             setattr(duplicate, name, value)
-        if self._sock is not None and not duplicate.Assign(self):
+        if self._as_sock is not None and not duplicate.Assign(self):
             raise OSError(f"the socket can't be duplicated: {GetLastError()}")
         return duplicate
 
     # -- the local name
 
-    def bound(self) -> tuple[int, SockAddr] | None:
+    def _as_bound(self) -> tuple[int, SockAddr] | None:
         """
         @return: family and address, where this socket has a name that no other may take: it was bound, or listens.
         """
-        if self._sock is None or self._phase not in (Phase.BOUND, Phase.LISTENING):
+        if self._as_sock is None or self._as_phase not in (Phase.BOUND, Phase.LISTENING):
             return None
-        return self._sock.family, self._sock.getsockname()
+        return self._as_sock.family, self._as_sock.getsockname()
 
-    def shares(self) -> bool:
+    def _as_shares(self) -> bool:
         """
         @return: whether it would let another socket have the same name.
         """
-        return self._settings is not None and self._settings.isSet(Option.SO_REUSEADDR)
+        return self._as_settings is not None and self._as_settings.isSet(Option.SO_REUSEADDR)
 
     @member(False)
     def Bind(self, nSocketPort: Any, lpszSocketAddress: Any = None) -> bool:
-        self._usable()
+        self._as_usable()
         if isSockAddr(nSocketPort):
-            sized(self._family, lpszSocketAddress, "nSockAddrLen")
-            self._bind(sockaddr(self._family, nSocketPort, "lpSockAddr"))
+            sized(self._as_family, lpszSocketAddress, "nSockAddrLen")
+            self._as_bind(sockaddr(self._as_family, nSocketPort, "lpSockAddr"))
         else:
-            self._bind(self._local(portNumber(nSocketPort, "nSocketPort"), lpszSocketAddress))
+            self._as_bind(self._as_local(portNumber(nSocketPort, "nSocketPort"), lpszSocketAddress))
         return True
 
-    def _local(self, port: int, host: str | None) -> SockAddr:
+    def _as_local(self, port: int, host: str | None) -> SockAddr:
         if host is None:
-            if self._family == UNIX:
+            if self._as_family == UNIX:
                 raise Rejected(WSAError.WSAEINVAL)
-            return ANY[self._family], port
-        address = named(self._family, host, port, "lpszSocketAddress")
+            return ANY[self._as_family], port
+        address = named(self._as_family, host, port, "lpszSocketAddress")
         if address is None:
             raise Rejected(WSAError.WSAEINVAL)
         return address
 
-    def _bind(self, address: SockAddr) -> None:
-        sock = self._usable()
-        if self._phase is Phase.NEW:
-            bind(sock, address, self.shares())
-            self._phase = Phase.BOUND
-        elif self._phase is Phase.UNNAMED:
-            bind(sock, address, self.shares())
-            self._phase = Phase.DATAGRAM
+    def _as_bind(self, address: SockAddr) -> None:
+        sock = self._as_usable()
+        if self._as_phase is Phase.NEW:
+            bind(sock, address, self._as_shares())
+            self._as_phase = Phase.BOUND
+        elif self._as_phase is Phase.UNNAMED:
+            bind(sock, address, self._as_shares())
+            self._as_phase = Phase.DATAGRAM
         else:
             raise Rejected(WSAError.WSAEINVAL)
 
     # -- an accepted socket
 
-    def _inherit(self, listener: Handle, connection: socket.socket, window: Any, address: SockAddr) -> None:
+    def _as_inherit(self, listener: Handle, connection: socket.socket, window: Any, address: SockAddr) -> None:
         """
         Become the accepted socket: with the listener's properties, and the listener's mask.
         """
-        self._asked = listener._asked
-        self._adopt(connection, window, Phase.CONNECTED, listener._rules.selected)
-        self._peer = address
-        if listener._settings is not None:
-            self._settings = Settings(listener._settings)
-            if self._settings.isSet(Option.SO_OOBINLINE):
-                self._rules.forbid(OOB)
+        self._as_asked = listener._as_asked
+        self._as_adopt(connection, window, Phase.CONNECTED, listener._as_rules.selected)
+        self._as_peer = address
+        if listener._as_settings is not None:
+            self._as_settings = Settings(listener._as_settings)
+            if self._as_settings.isSet(Option.SO_OOBINLINE):
+                self._as_rules.forbid(OOB)
         window.enter(self)
-        self._settle()
+        # Data that is there already is told before OnSend; what comes from now on, after it.
+        self._as_settleWritable(window.look(self) & ~URGENT)
 
-    def _settleWritable(self) -> None:
+    def _as_settleWritable(self, more: int = 0) -> None:
         """
-        Be registered, of a socket that is known to be able to send: that is told without asking the kernel.
+        Be registered, of a socket that is known to be able to send: that needs no further asking of the kernel.
+
+        @param more: what else is known to be ready.
         """
-        writable = self._rules.enabled & WRITE
-        self._rules.tell(writable)
-        self._settle()
-        if writable and self._window is not None:
-            self._rules.reenable(writable)
-            self._window.post(self, WRITABLE)
+        writable = self._as_rules.enabled & WRITE
+        self._as_rules.tell(writable)
+        self._as_settle()
+        if writable and self._as_window is not None:
+            self._as_rules.reenable(writable)
+            self._as_window.post(self, WRITABLE | more)

@@ -43,7 +43,7 @@ class Watched(Protocol):
         @return: its number.
         """
 
-    def ready(self, bits: int) -> None:
+    def _as_ready(self, bits: int) -> None:
         """
         @param bits: what is ready; 0 asks it to look again at what it knows.
         """
@@ -62,7 +62,7 @@ class Window(Protocol):
 
     def watch(self, descriptor: Watched, old: int, new: int) -> None:
         """
-        Call C{descriptor.ready} when something of C{new} is ready, and keep the descriptor alive.
+        Call C{descriptor._as_ready} when something of C{new} is ready, and keep the descriptor alive.
 
         @param old: the interest that was given last, L{RELEASED} at first.
         @param new: bits of interest (L{FAILED} and L{HUNG_UP} are always of interest), L{UNWATCHED}, or L{RELEASED}.
@@ -75,7 +75,7 @@ class Window(Protocol):
 
     def post(self, descriptor: Watched, bits: int) -> None:
         """
-        Call C{descriptor.ready(bits)} in a later turn.
+        Call C{descriptor._as_ready(bits)} in a later turn.
         """
 
     def deliver(self) -> None:

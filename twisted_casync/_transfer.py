@@ -50,46 +50,46 @@ class Transfer(SocketDescriptor):
 
     __slots__ = ()
 
-    def _usable(self) -> socket.socket:
+    def _as_usable(self) -> socket.socket:
         """
         @return: the socket.
         @raise Rejected: C{WSAENOTSOCK}, there is none; C{WSANOTINITIALISED}, this is not its thread.
         """
-        sock = self._sock
+        sock = self._as_sock
         if sock is None:
             raise Rejected(WSAError.WSAENOTSOCK if isInitialised() else WSAError.WSANOTINITIALISED)
-        if get_ident() != self._thread:
+        if get_ident() != self._as_thread:
             raise Rejected(WSAError.WSANOTINITIALISED)
         return sock
 
     # -- receiving
 
     def Receive(self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0) -> int:
-        rules = self._rules
-        if nFlags or nBufLen == 0 or self._fresh != get_ident() or not rules.possible & OOB:
-            return self._receive(lpBuf, nBufLen, nFlags)[0]
+        rules = self._as_rules
+        if nFlags or nBufLen == 0 or self._as_fresh != get_ident() or not rules.possible & OOB:
+            return self._as_receive(lpBuf, nBufLen, nFlags)[0]
         # In OnReceive of a connected stream, for the first time: there is data, and it does not begin at a mark.
-        self._fresh = 0
+        self._as_fresh = 0
         try:
-            count = self._sock.recv_into(lpBuf, nBufLen or 0)  # type: ignore[union-attr]  # connected: there is one
+            count = self._as_sock.recv_into(lpBuf, nBufLen or 0)  # type: ignore[union-attr]  # connected: there is one
         except (OSError, TypeError, ValueError, OverflowError) as error:
-            return self._unreceived(error, lpBuf, nBufLen)
+            return self._as_unreceived(error, lpBuf, nBufLen)
         rules.enabled |= _RECEIVED & rules.selected & rules.possible
-        if self._stalled or not count:
-            return self._received(count, lpBuf, nBufLen)
+        if self._as_stalled or not count:
+            return self._as_received(count, lpBuf, nBufLen)
         return count
 
     def ReceiveFrom(
         self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0, *, lpSockAddrLen: int | None = None
     ) -> tuple[int, SockAddr | None]:
-        return self._receive(lpBuf, nBufLen, nFlags, lpSockAddrLen)
+        return self._as_receive(lpBuf, nBufLen, nFlags, lpSockAddrLen)
 
     def ReceiveFromEx(
         self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0, *, lpSockAddrLen: int | None = None
     ) -> tuple[int, SockAddr | None]:
-        return self._receive(lpBuf, nBufLen, nFlags, lpSockAddrLen)
+        return self._as_receive(lpBuf, nBufLen, nFlags, lpSockAddrLen)
 
-    def _receive(
+    def _as_receive(
         self, lpBuf: Any, nBufLen: int | None, nFlags: int, lpSockAddrLen: int | None = None
     ) -> tuple[int, SockAddr | None]:
         """
@@ -97,133 +97,133 @@ class Transfer(SocketDescriptor):
         """
         received = _RECEIVED
         try:
-            sock = self._usable()
+            sock = self._as_usable()
             flags = integer(nFlags, "nFlags")
             if flags & _OOB:
                 received = _RECEIVED_URGENT
             view = filled(lpBuf, nBufLen)
-            if self._window is not None and not self._fresh:
-                self._window.overtaken(self)
-            self._fresh = 0
-            self._receivable(flags)
-            if self._phase is Phase.CONNECTED:
-                return self._receive_stream(sock, view, flags), None
-            sized(self._family, lpSockAddrLen, "lpSockAddrLen")
-            return self._receive_datagram(sock, view, flags)
+            if self._as_window is not None and not self._as_fresh:
+                self._as_window.overtaken(self)
+            self._as_fresh = 0
+            self._as_receivable(flags)
+            if self._as_phase is Phase.CONNECTED:
+                return self._as_receive_stream(sock, view, flags), None
+            sized(self._as_family, lpSockAddrLen, "lpSockAddrLen")
+            return self._as_receive_datagram(sock, view, flags)
         except _Truncated as truncated:
             SetLastError(WSAError.WSAEMSGSIZE)
             return SOCKET_ERROR, truncated.source
         except Rejected as rejected:
             SetLastError(rejected.code)
         except OSError as error:
-            SetLastError(self._failing(error))
+            SetLastError(self._as_failing(error))
         finally:
-            self._rules.reenable(received)
-            if self._stalled or self._urgent:
-                self._rearm()
+            self._as_rules.reenable(received)
+            if self._as_stalled or self._as_urgent:
+                self._as_rearm()
         return SOCKET_ERROR, None
 
-    def _receivable(self, flags: int) -> None:
+    def _as_receivable(self, flags: int) -> None:
         """
         @raise Rejected: this socket can't receive now, or not so.
         """
-        self._progress()
-        phase = self._phase
+        self._as_progress()
+        phase = self._as_phase
         if phase is Phase.UNNAMED:
             raise Rejected(WSAError.WSAEOPNOTSUPP if flags & _OOB else WSAError.WSAEINVAL)
         if phase is not Phase.CONNECTED and phase is not Phase.DATAGRAM:
             raise Rejected(WSAError.WSAENOTCONN)
-        if not self._rules.possible & READ:
+        if not self._as_rules.possible & READ:
             raise Rejected(WSAError.WSAESHUTDOWN)
         if flags & ~(_OOB | _PEEK | _DONTROUTE):
             raise Rejected(WSAError.WSAEINVAL)
         if phase is Phase.DATAGRAM:
             if flags & _OOB:
                 raise Rejected(WSAError.WSAEOPNOTSUPP)
-            if self._error is not None:
-                code, self._error = self._error, None
+            if self._as_error is not None:
+                code, self._as_error = self._as_error, None
                 raise Rejected(code)
 
-    def _receive_stream(self, sock: socket.socket, view: memoryview, flags: int) -> int:
+    def _as_receive_stream(self, sock: socket.socket, view: memoryview, flags: int) -> int:
         if flags & _OOB:
-            return self._receive_urgent(sock, view, flags)
+            return self._as_receive_urgent(sock, view, flags)
         if not view:
             # Nothing can be put into it, but it would say whether there is something.
-            if not self._peek():
+            if not self._as_peek():
                 raise Rejected(WSAError.WSAEWOULDBLOCK)
             return 0
-        if self._family != UNIX and atMark(sock):
-            if self._rules.possible & OOB:
+        if self._as_family != UNIX and atMark(sock):
+            if self._as_rules.possible & OOB:
                 # Receiving from here would throw the urgent byte away.
-                self._urgent = takeUrgent(sock) or self._urgent
+                self._as_urgent = takeUrgent(sock) or self._as_urgent
             else:
                 # Received in line, and never together with what is not urgent.
                 view = view[:1]
         count = sock.recv_into(view, 0, flags & _PEEK)
-        if not count and self._error is not None:
-            raise Rejected(self._error)
+        if not count and self._as_error is not None:
+            raise Rejected(self._as_error)
         return count
 
-    def _receive_urgent(self, sock: socket.socket, view: memoryview, flags: int) -> int:
-        if not self._rules.possible & OOB:
+    def _as_receive_urgent(self, sock: socket.socket, view: memoryview, flags: int) -> int:
+        if not self._as_rules.possible & OOB:
             raise Rejected(WSAError.WSAEINVAL)
-        if not self._urgent:
-            self._urgent = takeUrgent(sock)
-        if not self._urgent:
+        if not self._as_urgent:
+            self._as_urgent = takeUrgent(sock)
+        if not self._as_urgent:
             raise Rejected(WSAError.WSAEWOULDBLOCK)
         if not view:
             return 0
-        view[:1] = self._urgent
+        view[:1] = self._as_urgent
         if not flags & _PEEK:
-            self._urgent = b""
+            self._as_urgent = b""
         return 1
 
-    def _receive_datagram(self, sock: socket.socket, view: memoryview, flags: int) -> tuple[int, SockAddr | None]:
+    def _as_receive_datagram(self, sock: socket.socket, view: memoryview, flags: int) -> tuple[int, SockAddr | None]:
         # MSG_TRUNC: the count is that of the datagram, also where the buffer was too small for it (recv(2)).
         count, source = sock.recvfrom_into(view, 0, flags & _PEEK | socket.MSG_TRUNC)
-        self._source = source
+        self._as_source = source
         if count > len(view):
             raise _Truncated(source)
         return count, source
 
-    def _received(self, count: int, lpBuf: Any, nBufLen: int | None) -> int:
+    def _as_received(self, count: int, lpBuf: Any, nBufLen: int | None) -> int:
         """
         What is rare about a receive that succeeded: the end of the stream, and a notification that had been given up.
         """
-        if self._stalled:
-            self._rearm()
+        if self._as_stalled:
+            self._as_rearm()
         if count:
             return count
-        if self._error is not None:
-            SetLastError(self._error)
+        if self._as_error is not None:
+            SetLastError(self._as_error)
             return SOCKET_ERROR
         # Nothing was received: the end, unless there was no room.
-        return count if filled(lpBuf, nBufLen) else self._receive(lpBuf, nBufLen, 0)[0]
+        return count if filled(lpBuf, nBufLen) else self._as_receive(lpBuf, nBufLen, 0)[0]
 
-    def _unreceived(self, error: Exception, lpBuf: Any, nBufLen: int | None) -> int:
+    def _as_unreceived(self, error: Exception, lpBuf: Any, nBufLen: int | None) -> int:
         """
         A receive that failed, in the socket or already at its arguments.
         """
         if not isinstance(error, OSError):
             # It fails again, and is told why.
-            return self._receive(lpBuf, nBufLen, 0)[0]
-        SetLastError(self._failing(error))
-        self._rules.reenable(_RECEIVED)
-        if self._stalled:
-            self._rearm()
+            return self._as_receive(lpBuf, nBufLen, 0)[0]
+        SetLastError(self._as_failing(error))
+        self._as_rules.reenable(_RECEIVED)
+        if self._as_stalled:
+            self._as_rearm()
         return SOCKET_ERROR
 
-    def _failing(self, error: OSError) -> WSAError:
+    def _as_failing(self, error: OSError) -> WSAError:
         """
         What a failed call means, and what is to be remembered of it: the kernel says it only once.
         """
         code = errorFromErrno(error.errno)
         if code is WSAError.WSAEWOULDBLOCK:
             return code
-        if self._phase is Phase.CONNECTED and code is not WSAError.WSAENOBUFS:
-            self._note(code)
-            return self._error or code
-        if self._phase is Phase.DATAGRAM or self._phase is Phase.UNNAMED:
+        if self._as_phase is Phase.CONNECTED and code is not WSAError.WSAENOBUFS:
+            self._as_note(code)
+            return self._as_error or code
+        if self._as_phase is Phase.DATAGRAM or self._as_phase is Phase.UNNAMED:
             if code is WSAError.WSAECONNREFUSED:
                 return WSAError.WSAECONNRESET
             if code is WSAError.WSAEDESTADDRREQ:
@@ -233,81 +233,81 @@ class Transfer(SocketDescriptor):
     # -- sending
 
     def Send(self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0) -> int:
-        if nFlags or nBufLen is not None or self._sending != get_ident():
-            return self._send(lpBuf, nBufLen, nFlags, None)
+        if nFlags or nBufLen is not None or self._as_sending != get_ident():
+            return self._as_send(lpBuf, nBufLen, nFlags, None)
         try:
             size = len(lpBuf)
-            count = self._sock.send(lpBuf)  # type: ignore[union-attr]  # sending: there is one
+            count = self._as_sock.send(lpBuf)  # type: ignore[union-attr]  # sending: there is one
         except BlockingIOError:
             SetLastError(WSAError.WSAEWOULDBLOCK)
-            self._blocked()
+            self._as_blocked()
             return SOCKET_ERROR
         except (OSError, TypeError):
             # Nothing was sent, and the general way says why.
-            return self._send(lpBuf, None, 0, None)
+            return self._as_send(lpBuf, None, 0, None)
         if count < size:
-            self._blocked()
+            self._as_blocked()
         return count
 
     def SendTo(
         self, lpBuf: Any, nBufLen: int | None, nHostPort: Any, lpszHostAddress: Any = None, nFlags: int = 0
     ) -> int:
-        if nHostPort is not None and nHostPort is self._source:
+        if nHostPort is not None and nHostPort is self._as_source:
             # Where ReceiveFrom said that a datagram came from.
-            return self._send(lpBuf, nBufLen, nFlags, self._source)
+            return self._as_send(lpBuf, nBufLen, nFlags, self._as_source)
         try:
-            sock = self._usable()
+            sock = self._as_usable()
             to = None
             if sock.type == SOCK_DGRAM:
-                to = self._destination(nHostPort, lpszHostAddress)
+                to = self._as_destination(nHostPort, lpszHostAddress)
         except Rejected as rejected:
             SetLastError(rejected.code)
             return SOCKET_ERROR
-        return self._send(lpBuf, nBufLen, nFlags, to)
+        return self._as_send(lpBuf, nBufLen, nFlags, to)
 
     def SendToEx(
         self, lpBuf: Any, nBufLen: int | None, nHostPort: Any, lpszHostAddress: Any = None, nFlags: int = 0
     ) -> int:
         return self.SendTo(lpBuf, nBufLen, nHostPort, lpszHostAddress, nFlags)
 
-    def _send(self, lpBuf: Any, nBufLen: int | None, nFlags: int, to: SockAddr | None) -> int:
+    def _as_send(self, lpBuf: Any, nBufLen: int | None, nFlags: int, to: SockAddr | None) -> int:
         """
         Any send, in any state.
         """
         try:
-            sock = self._usable()
+            sock = self._as_usable()
             flags = integer(nFlags, "nFlags")
             view = sent(lpBuf, nBufLen)
-            self._sendable(flags)
+            self._as_sendable(flags)
             if to is None:
                 count = sock.send(view, flags)
             else:
-                self._phase = Phase.DATAGRAM
+                self._as_phase = Phase.DATAGRAM
                 count = sock.sendto(view, flags, to)
             if count < len(view):
-                self._blocked()
+                self._as_blocked()
             return count
         except Rejected as rejected:
             SetLastError(rejected.code)
         except OSError as error:
-            code = self._failing(error)
-            if self._phase is Phase.CONNECTED and code is WSAError.WSAECONNABORTED:
+            code = self._as_failing(error)
+            if self._as_phase is Phase.CONNECTED and code is WSAError.WSAECONNABORTED:
                 # What Linux calls a broken pipe, whatever had broken it.
                 code = WSAError.WSAECONNRESET
             SetLastError(code)
             if code is WSAError.WSAEWOULDBLOCK:
-                self._blocked()
+                self._as_blocked()
         return SOCKET_ERROR
 
-    def _sendable(self, flags: int) -> None:
+    def _as_sendable(self, flags: int) -> None:
         """
         @raise Rejected: this socket can't send now, or not so.
         """
-        self._progress()
-        phase = self._phase
+        self._as_progress()
+        phase = self._as_phase
         if phase not in (Phase.CONNECTED, Phase.DATAGRAM, Phase.UNNAMED):
             raise Rejected(WSAError.WSAENOTCONN)
-        if not self._sending:
+        if not self._as_sending:
             raise Rejected(WSAError.WSAESHUTDOWN)
         if flags & _PEEK:
             raise Rejected(WSAError.WSAEOPNOTSUPP)
@@ -316,45 +316,45 @@ class Transfer(SocketDescriptor):
         if flags & _OOB and phase is not Phase.CONNECTED:
             raise Rejected(WSAError.WSAEOPNOTSUPP)
 
-    def _blocked(self) -> None:
+    def _as_blocked(self) -> None:
         """
         A send would have blocked, or was short: OnSend says when there is room.
         """
-        self._now &= ~WRITE
-        self._rules.reenable(_BLOCKED)
-        self._settle()
+        self._as_now &= ~WRITE
+        self._as_rules.reenable(_BLOCKED)
+        self._as_settle()
 
     # -- where a datagram goes
 
-    def _destination(self, nHostPort: Any, lpszHostAddress: Any) -> SockAddr:
+    def _as_destination(self, nHostPort: Any, lpszHostAddress: Any) -> SockAddr:
         """
         The address of a SendTo, of either overload.
 
         @raise Rejected: there is none; C{WSAEWOULDBLOCK}, it is being looked up.
         """
         if isSockAddr(nHostPort):
-            sized(self._family, lpszHostAddress, "nSockAddrLen")
-            address = sockaddr(self._family, nHostPort, "lpSockAddr")
+            sized(self._as_family, lpszHostAddress, "nSockAddrLen")
+            address = sockaddr(self._as_family, nHostPort, "lpSockAddr")
         else:
             port = portNumber(nHostPort, "nHostPort")
             if lpszHostAddress is None:
-                if self._family != AF_INET:
+                if self._as_family != AF_INET:
                     # Broadcast is IPv4's.
                     raise Rejected(WSAError.WSAEINVAL)
                 return _BROADCAST, port
-            known = named(self._family, lpszHostAddress, port, "lpszHostAddress")
-            address = self._named(lpszHostAddress, port) if known is None else known
+            known = named(self._as_family, lpszHostAddress, port, "lpszHostAddress")
+            address = self._as_named(lpszHostAddress, port) if known is None else known
         if isEmpty(address):
             raise Rejected(WSAError.WSAEADDRNOTAVAIL)
         return address
 
-    def _named(self, host: str, port: int) -> SockAddr:
+    def _as_named(self, host: str, port: int) -> SockAddr:
         """
         The address of a name that was looked up before; else it is looked up, and OnSend says when that is done.
         """
-        if self._names is None:
-            self._names = {}
-        names = self._names
+        if self._as_names is None:
+            self._as_names = {}
+        names = self._as_names
         known = names.get(host)
         if known is not None and not isinstance(known, Lookup):
             if not known:
@@ -363,22 +363,22 @@ class Transfer(SocketDescriptor):
             return known[0], port
 
         def then(lookup: Lookup, found: Sequence[SockAddr]) -> None:
-            if self._names is names and names.get(host) is lookup:
+            if self._as_names is names and names.get(host) is lookup:
                 names[host] = found[0] if found else ()
-                self._rules.reenable(_BLOCKED)
-                self._settle()
+                self._as_rules.reenable(_BLOCKED)
+                self._as_settle()
 
         if known is None:
             names[host] = asked = Lookup(port, then)
             try:
-                asked.start(self._reactor(), host, self._family, SOCK_DGRAM)
+                asked.start(self._as_reactor(), host, self._as_family, SOCK_DGRAM)
             except Rejected:
                 del names[host]
                 raise
         raise Rejected(WSAError.WSAEWOULDBLOCK)
 
-    def _reactor(self) -> Any:
+    def _as_reactor(self) -> Any:
         """
         The reactor of an open socket.
         """
-        return self._window.reactor if self._window is not None else None
+        return self._as_window.reactor if self._as_window is not None else None

@@ -146,18 +146,21 @@ class _InnerSet:
         if window.posted:
             # It was known before the kernel is asked, and is told before.
             window.deliver()
+        window.turning = True
         batch = self._epoll.poll(0, MOST)
         # A handler may close, drain or replace another socket of the same batch: what then is no longer true is taken
         # out of `due`, and so is what was said of a number that meanwhile is another socket's.
         self.due = dict(batch)
         self._tell(batch)
+        window.turning = False
+        window.deliver()
 
     def _tell(self, batch: list[tuple[int, int]]) -> None:
         due = self.due
         sockets = self._window.handles.waiting
         for fd, bits in batch:
             if fd in due:
-                sockets[fd].ready(bits)
+                sockets[fd]._as_ready(bits)
 
     def connectionLost(self, reason: Failure) -> None:
         """
@@ -178,7 +181,7 @@ class _BesideSet(_InnerSet):
         sockets = self._window.handles.waiting
         for fd, _ in batch:
             if fd in self.due:
-                sockets[fd].entered(URGENT | ENDED)
+                sockets[fd]._as_entered(URGENT | ENDED)
 
 
 class _Window:
@@ -193,6 +196,8 @@ class _Window:
         self.thread = thread
         self.handles = _Handles()
         self._inner = self._innerSet()
+        # Whether the inner set is telling: what is posted then is told at its end.
+        self.turning = False
         self.posted: dict[int, tuple[SocketDescriptor, int]] = {}
         self._call: Any = None
         self._looker = select.poll()
@@ -232,7 +237,7 @@ class _Window:
         if fd in self.posted:
             bits |= self.posted[fd][1]
         self.posted[fd] = (descriptor, bits)
-        if self._call is None:
+        if self._call is None and not self.turning:
             self._call = self.reactor.callLater(0, self.deliver)
 
     def deliver(self) -> None:
@@ -245,14 +250,17 @@ class _Window:
             self._call.cancel()
         self._call = None
         self.moved()
-        # Whatever a handler posts is for a later turn: this one ends.
+        # What a handler posts is for a later turn: this one ends.
         for fd in list(self.posted):
             due = self.posted.pop(fd, None)
             if due is not None:
-                due[0].ready(due[1])
+                due[0]._as_ready(due[1])
 
     def overtaken(self, descriptor: SocketDescriptor) -> None:
-        self._inner.due.pop(descriptor.fileno(), None)
+        fd = descriptor.fileno()
+        self._inner.due.pop(fd, None)
+        if fd in self.posted:
+            self.posted[fd] = (descriptor, self.posted[fd][1] & ~READABLE)
 
     def look(self, descriptor: SocketDescriptor) -> int:
         fd = descriptor.fileno()
@@ -270,7 +278,7 @@ class _Window:
         if thread != self.thread:
             self.thread = thread
             for descriptor in self.handles:
-                descriptor.moved(thread)
+                descriptor._as_moved(thread)
 
 
 class SocketWindow(_Window):
