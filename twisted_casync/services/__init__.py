@@ -1,0 +1,19 @@
+"""The socket programs that `twistd casync` runs, and what is needed to write more of them.
+
+- AsyncSocketService: a Twisted service that listens with CAsyncSockets; for a .tac file, or inside an
+  Application.
+- ServiceOptions: the command line that a service's own options extend.
+- StreamListener, StreamConnection: accepts, counts, names in the log, and finishes connections on stop.
+- SHIPPED: the services of this package, each in a module of its own here.
+"""
+
+from __future__ import annotations
+
+from twisted_casync.services._options import ServiceOptions
+from twisted_casync.services._service import AsyncSocketService
+from twisted_casync.services._stream import StreamConnection, StreamListener
+from twisted_casync.services.echo import echo
+
+__all__ = ["SHIPPED", "AsyncSocketService", "ServiceOptions", "StreamConnection", "StreamListener"]
+
+SHIPPED = (echo,)

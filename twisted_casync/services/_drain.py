@@ -1,0 +1,73 @@
+"""How the connections of a listener that was stopped come to their end: answered first, in limited time."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+if TYPE_CHECKING:
+    from twisted_casync.services._stream import StreamConnection
+
+__all__ = ["LULL", "Drain"]
+
+# Seconds without traffic after which a connection with nothing left to send counts as answered. A peer's next
+# bytes can be under way at the moment of the stop, so "nothing to read just now" would cut off a live
+# transfer.
+LULL = 0.25
+
+
+class Drain:
+    """Waits for connections to finish.
+
+    connections: the live set; whoever removes one from it calls `ended`.
+    clock: what to measure the time with.
+    grace: seconds after which those that still have something to send are reset, and the others ended.
+
+    done: a Deferred that fires with None when the set is empty.
+    """
+
+    _log = Logger()
+
+    def __init__(self, connections: Set[StreamConnection], clock: IReactorTime, grace: float) -> None:
+        self.done: Deferred[None] = Deferred()
+        self._connections = connections
+        self._clock = clock
+        self._traffic: dict[StreamConnection, int] = {}
+        self._calls: dict[str, IDelayedCall] = {}
+        if connections:
+            self._calls["cut off"] = clock.callLater(grace, self._cutOff)
+            self._look()
+        else:
+            self.done.callback(None)
+
+    def ended(self) -> None:
+        """A connection has left the set."""
+        if self._connections:
+            return
+        for call in self._calls.values():
+            if call.active():
+                call.cancel()
+        self.done.callback(None)
+
+    def _look(self) -> None:
+        for connection in tuple(self._connections):
+            traffic = connection.bytesIn + connection.bytesOut
+            if self._traffic.get(connection) == traffic and not connection.unfinished():
+                connection.finish()
+            self._traffic[connection] = traffic
+        if self._connections:
+            self._calls["look"] = self._clock.callLater(LULL, self._look)
+
+    def _cutOff(self) -> None:
+        late = [connection for connection in self._connections if connection.unfinished()]
+        if late:
+            self._log.warn("time is up, connections cut off: {count}", count=len(late))
+        for connection in tuple(self._connections):
+            if connection in late:
+                connection.abort()
+            else:
+                connection.finish()

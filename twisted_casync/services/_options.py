@@ -1,0 +1,57 @@
+"""The command line that all services share: where to listen, and how long to take on stop."""
+
+from __future__ import annotations
+
+import math
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from twisted.python import usage
+
+from twisted_casync._strports import EXPECTED, parseWhere
+
+__all__ = ["ServiceOptions"]
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{text!r}, expected a number of seconds, 0 or more")
+    return seconds
+
+
+class ServiceOptions(usage.Options):
+    """The options of a service; a subclass adds its own optFlags and optParameters.
+
+    After parsing, `self["where"]` is a list of places to listen (empty when the command line names none) and
+    `self["grace"]` a number of seconds.
+    """
+
+    synopsis = "[options] [WHERE...]"
+
+    optParameters: list[list[Any]] = [
+        ["grace", "g", 5.0, "On stop, how many seconds what was accepted may take to finish.", _seconds],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self["where"] = []
+
+    def parseArgs(self, *where: str) -> None:
+        try:
+            self["where"] = [parseWhere(description) for description in where]
+        except ValueError as error:
+            raise usage.UsageError(str(error)) from None
+
+    def opt_version(self) -> None:
+        """Display the version of twisted_casync and exit."""
+        try:
+            print("twisted_casync version:", version("twisted_casync"))
+        except PackageNotFoundError:
+            print("twisted_casync is not installed; it runs from its sources")
+        raise SystemExit(0)
+
+    def getUsage(self, width: int | None = None) -> str:
+        lines = "\n".join(f"  {line}" for line in EXPECTED.splitlines())
+        where = f"Each WHERE is a Twisted server description (a backslash quotes a character):\n{lines}"
+        return f"{super().getUsage(width)}\n{where}\n"

@@ -1,0 +1,177 @@
+"""A listening stream socket that keeps account of its connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from twisted_casync import FD_ALL_EVENTS, LINGER, SO_LINGER, CAsyncSocket, GetLastError, WSAError
+from twisted_casync._strports import nameOf
+from twisted_casync.services._drain import Drain
+
+__all__ = ["StreamConnection", "StreamListener"]
+
+# Seconds to leave waiting connections alone when there is no descriptor to take one with. They stay
+# acceptable, so without a pause FD_ACCEPT would come again at once, for ever.
+_PAUSE = 1.0
+
+# Waiting connections that are still taken on stop: the length of Linux's queue (net.core.somaxconn), so that
+# a flood of new ones does not keep the service from stopping.
+_MOST_WAITING = 4096
+
+
+class StreamConnection(CAsyncSocket):
+    """One accepted connection. A subclass serves from the handlers, and counts what it receives and sends.
+
+    listener: the StreamListener that it belongs to.
+
+    peer: the name of the other end in the log. bytesIn, bytesOut: received and sent so far; when the service
+    stops, they tell traffic from silence.
+    """
+
+    __slots__ = ("bytesIn", "bytesOut", "listener", "peer")
+
+    def __init__(self, listener: StreamListener) -> None:
+        super().__init__(listener.reactor)
+        self.listener = listener
+        self.peer = ""
+        self.bytesIn = 0
+        self.bytesOut = 0
+
+    def unfinished(self) -> bool:
+        """Whether something is still to be sent; when the service stops, such a connection is waited for."""
+        return False
+
+    def wouldBlock(self) -> bool:
+        """After a failed call: whether it only came too early. Any other error ends the connection."""
+        error = GetLastError()
+        if error == WSAError.WSAEWOULDBLOCK:
+            return True
+        self.end(error)
+        return False
+
+    def OnClose(self, nErrorCode: int) -> None:
+        """The peer has ended its stream, or the connection is lost: so ends this side."""
+        if nErrorCode == 0:
+            self.finish()
+        else:
+            self.end(nErrorCode)
+
+    def finish(self) -> None:
+        """End the stream to the peer in good order, and close."""
+        self.ShutDown(self.sends)
+        self.end()
+
+    def abort(self) -> None:
+        """Close with a reset, so that the peer doesn't take a truncated answer for a whole one."""
+        self.SetSockOpt(SO_LINGER, LINGER(1, 0))
+        self.end(WSAError.WSAECONNABORTED)
+
+    def end(self, nErrorCode: int = 0) -> None:
+        """Close, log and forget; harmless when repeated.
+
+        nErrorCode: 0, or the Winsock code of what ended the connection.
+        """
+        self.Close()
+        self.listener.ended(self, nErrorCode)
+
+
+class StreamListener(CAsyncSocket):
+    """Accepts connections, logs their beginning and end, and lets them finish when the service stops.
+
+    makeConnection: called with this listener, returns a new StreamConnection without a socket.
+    reactor: as CAsyncSocket's.
+
+    connections: those that are open.
+    """
+
+    def __init__(self, makeConnection: Callable[[Any], StreamConnection], reactor: Any = None) -> None:
+        super().__init__(reactor)
+        self.reactor = reactor
+        self.connections: set[StreamConnection] = set()
+        self._make = makeConnection
+        # In the name of the module that makes the listener, so that the log says which service speaks.
+        self._log = Logger(namespace=makeConnection.__module__)
+        self._accepted = 0
+        self._pause: IDelayedCall | None = None
+        self._draining: Drain | None = None
+
+    def OnAccept(self, nErrorCode: int) -> None:
+        """Take one connection; Accept has the next one announced."""
+        self.takeOne()
+
+    def takeOne(self) -> bool:
+        """Accept one waiting connection; returns False when there is none, or it can't be had."""
+        connection = self._make(self)
+        address = self.Accept(connection, True)
+        if address is None:
+            self._refused(GetLastError())
+            return False
+        self._accepted += 1
+        self.connections.add(connection)
+        connection.peer = self._nameOfPeer(address)
+        self._log.info("connected: {peer}", peer=connection.peer)
+        return True
+
+    def ended(self, connection: StreamConnection, nErrorCode: int) -> None:
+        """A connection has closed itself; nErrorCode as in StreamConnection.end."""
+        if connection not in self.connections:
+            return
+        self.connections.remove(connection)
+        why = f", {WSAError(nErrorCode)}: {WSAError(nErrorCode).message}" if nErrorCode else ""
+        self._log.info(
+            "closed: {peer} ({bytesIn} bytes in, {bytesOut} out{why})",
+            peer=connection.peer,
+            bytesIn=connection.bytesIn,
+            bytesOut=connection.bytesOut,
+            why=why,
+        )
+        if self._draining is not None:
+            self._draining.ended()
+
+    def drain(self, clock: IReactorTime, grace: float) -> Deferred[None]:
+        """Stop accepting and let the connections finish; see Draining in _service.py.
+
+        Those that the kernel has accepted already are taken first: their peers believe that they are
+        connected.
+        """
+        for _ in range(_MOST_WAITING):
+            if not self.takeOne():
+                break
+        self.Close()
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+        if self.connections:
+            self._log.info("stopping, connections to finish: {count}", count=len(self.connections))
+        self._draining = Drain(self.connections, clock, grace)
+        return self._draining.done
+
+    def _nameOfPeer(self, address: Any) -> str:
+        if isinstance(address, tuple):
+            return nameOf("tcp6" if len(address) > 2 else "tcp", address)
+        # The client's end of a UNIX connection rarely has a name.
+        return f"{nameOf('unix', address)} #{self._accepted}"
+
+    def _refused(self, error: WSAError) -> None:
+        if error == WSAError.WSAEWOULDBLOCK:
+            return
+        self._log.error("cannot accept: {error}: {message}", error=error, message=error.message)
+        if error in (WSAError.WSAEMFILE, WSAError.WSAENOBUFS) and self._pause is None:
+            self.AsyncSelect(0)
+            self._pause = self._clock().callLater(_PAUSE, self._resume)
+
+    def _resume(self) -> None:
+        self._pause = None
+        self.AsyncSelect(FD_ALL_EVENTS)
+
+    def _clock(self) -> Any:
+        if self.reactor is None:
+            from twisted.internet import reactor
+
+            return reactor
+        return self.reactor
