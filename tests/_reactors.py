@@ -42,6 +42,20 @@ REGISTRATIONS = ("window", "direct")
 WAYS = [f"{name}-{way}" for name in REACTORS for way in REGISTRATIONS]
 
 
+def _dispose(reactor: Any) -> None:
+    """
+    Close the descriptors of a reactor that will not run again: Twisted expects that the process ends with it, and
+    select(2) can't watch numbers beyond 1023.
+    """
+    for waker in list(reactor._internalReaders):
+        reactor.removeReader(waker)
+        waker.connectionLost(None)
+    if isinstance(reactor, epollreactor.EPollReactor):
+        reactor._poller.close()
+    elif isinstance(reactor, asyncioreactor.AsyncioSelectorReactor):
+        reactor._asyncioEventloop.close()
+
+
 @contextmanager
 def reactorOf(way: str) -> Iterator[Any]:
     """
@@ -57,6 +71,7 @@ def reactorOf(way: str) -> Iterator[Any]:
         leftReaders = [reader for reader in reactor.getReaders() if reader not in reactor._internalReaders]
         leftWriters = list(reactor.getWriters())
         reactor.fireSystemEvent("shutdown")
+        _dispose(reactor)
         AfxSocketInit()
         assert leftReaders == [] and leftWriters == [], "closed sockets left registrations behind"
 

@@ -35,7 +35,8 @@ def integer(value: Any, parameter: str) -> int:
 def _view(value: Any, parameter: str) -> memoryview:
     try:
         return memoryview(value).cast("B")
-    except (TypeError, BufferError):
+    except (TypeError, BufferError, ValueError):
+        # ValueError: a memoryview that was released.
         raise TypeError(f"{parameter} must be a contiguous buffer of bytes, not {type(value).__name__}") from None
 
 

@@ -42,9 +42,6 @@ def bind(sock: socket.socket, address: SockAddr, reuse: bool) -> None:
     except OSError as error:
         if errorFromErrno(error.errno) is WSAError.WSAEADDRINUSE and reuse:
             raise Rejected(WSAError.WSAEACCES) from None
-        if error.errno is None:
-            # Python itself refuses the path of a UNIX socket that is too long.
-            raise Rejected(WSAError.WSAEFAULT) from None
         raise
     if stream:
         # Only now for a port that the system chose, which is one that nobody else has.

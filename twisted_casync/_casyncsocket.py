@@ -45,6 +45,9 @@ from .winsock import (
 __all__ = ["CAsyncSocket"]
 
 _ACCEPTED: Final = REENABLED_BY["Accept"]
+_EXHAUSTED: Final = (WSAError.WSAEMFILE, WSAError.WSAENOBUFS)
+_RETRY: Final = 0.1
+"""Seconds after which FD_ACCEPT is told again when there was no descriptor for a connection that waits."""
 _SOMAXCONN: Final = 0x7FFFFFFF
 _NOTHING_SET: Final = Settings()
 
@@ -226,12 +229,21 @@ class CAsyncSocket(Handle):
         window = self._as_window
         try:
             connection, address = cast("tuple[socket.socket, SockAddr]", sock.accept())
-        finally:
-            self._as_rules.reenable(_ACCEPTED)
-            if self._as_stalled:
-                self._as_settle()
+        except OSError as error:
+            if errorFromErrno(error.errno) in _EXHAUSTED and window is not None:
+                # The connection stays acceptable, so that FD_ACCEPT would come again at once, and for ever.
+                window.later(self, _RETRY, self._as_acceptAgain)
+            else:
+                self._as_acceptAgain()
+            raise
+        self._as_acceptAgain()
         rConnectedSocket._as_inherit(self, connection, window, address)
         return address
+
+    def _as_acceptAgain(self) -> None:
+        self._as_rules.reenable(_ACCEPTED)
+        if self._as_stalled:
+            self._as_settle()
 
     def Accept(self, rConnectedSocket: CAsyncSocket, lpSockAddr: bool = False, lpSockAddrLen: int | None = None) -> Any:
         address = self._as_accept(rConnectedSocket, lpSockAddrLen)

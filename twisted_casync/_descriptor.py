@@ -32,22 +32,12 @@ from ._connecting import UNDER_WAY, Attempt, unconnected
 from ._lookup import Lookup
 from ._notify import ACCEPT, ALL, CLOSE, CONNECT, OOB, READ, WRITE, Notifications, Phase
 from ._options import Settings
-from ._readiness import (
-    ENDED,
-    FAILED,
-    HUNG_UP,
-    READABLE,
-    RELEASED,
-    UNWATCHED,
-    URGENT,
-    WRITABLE,
-    Window,
-)
+from ._readiness import ENDED, FAILED, HUNG_UP, READABLE, RELEASED, UNWATCHED, URGENT, WRITABLE, Window
 from ._sockaddr import SockAddr
 from ._urgent import atMark
 from .winsock import WSAError, errorFromErrno
 
-__all__ = ["SocketDescriptor"]
+__all__ = ["SocketDescriptor", "discard"]
 
 HANDLERS: Final = {
     READ: "OnReceive",
@@ -58,9 +48,11 @@ HANDLERS: Final = {
     CLOSE: "OnClose",
 }
 
-_WANTED: Final = {READ: READABLE, ACCEPT: READABLE, OOB: URGENT, WRITE: WRITABLE, CLOSE: ENDED}
+# What is of interest for which events.  The end of a stream makes it readable too, and is to be told from data whether
+# FD_CLOSE is selected or not.
+_WANTED: Final = {READABLE: READ | ACCEPT, URGENT: OOB, WRITABLE: WRITE, ENDED: READ | CLOSE}
 # The interest for each set of enabled events, so that no path computes it bit by bit.
-_INTEREST: Final = tuple(sum({bit for event, bit in _WANTED.items() if events & event}) for events in range(ALL + 1))
+_INTEREST: Final = tuple(sum(bit for bit, of in _WANTED.items() if events & of) for events in range(ALL + 1))
 
 _CONNECT_OR_READ: Final = CONNECT | READ
 
@@ -72,6 +64,21 @@ _NO_ERROR: Final = WSAError.NO_ERROR
 _log = Logger()
 
 
+def discard(sock: socket.socket, abort: bool = False) -> None:
+    """
+    Close a socket that nobody watches any more.
+
+    @param abort: reset the connection.
+    """
+    try:
+        if abort:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+        sock.close()
+    except OSError:
+        # Somebody has closed the descriptor beneath its object.  The number may be another's soon: it is forgotten.
+        sock.detach()
+
+
 @implementer(IReadDescriptor, IWriteDescriptor)
 class SocketDescriptor:
     """
@@ -80,6 +87,7 @@ class SocketDescriptor:
 
     __slots__ = (
         "__weakref__",
+        "_as_ahead",
         "_as_attempt",
         "_as_blocking",
         "_as_ended",
@@ -131,6 +139,8 @@ class SocketDescriptor:
         self._as_error: WSAError | None = None
         # The same for GetSockOpt(SO_ERROR), which takes it away.
         self._as_taken: WSAError | None = None
+        # The kernel holds an urgent byte: a receive that begins at its mark would throw it away.
+        self._as_ahead = False
         # An urgent byte that had to be taken from the kernel before its time.
         self._as_urgent = b""
         self._as_peer: SockAddr | None = None
@@ -155,7 +165,7 @@ class SocketDescriptor:
         self._as_family = int(sock.family)
         self._as_window = window
         self._as_thread = window.thread
-        self._as_rules.selected = selected
+        self._as_rules.selected = selected & ALL
         self._as_enter(phase)
 
     def _as_enter(self, phase: Phase) -> None:
@@ -196,9 +206,7 @@ class SocketDescriptor:
         """
         sock = self._as_release()
         if sock is not None:
-            if sock.type == socket.SOCK_STREAM:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
-            sock.close()
+            discard(sock, abort=sock.type == socket.SOCK_STREAM)
         if not told:
             self._as_call(CLOSE, code)
 
@@ -223,14 +231,18 @@ class SocketDescriptor:
             # The kernel would repeat this for ever too, and has nothing else to say.
             interest = UNWATCHED
         else:
-            interest = _INTEREST[self._as_rules.enabled]
+            rules = self._as_rules
+            interest = _INTEREST[rules.enabled]
+            if interest & READABLE and rules.possible & OOB and not self._as_ahead:
+                # Whether it is selected or not: who receives must know that there is an urgent byte.
+                interest |= URGENT
             if self._as_ended:
                 interest &= WRITABLE | URGENT
         if interest != self._as_interest:
             window.watch(self, self._as_interest, interest)
             self._as_interest = interest
-            urgent = URGENT if self._as_rules.selected & self._as_rules.possible & OOB else 0
-            self._as_stalled = interest < 0 or interest & (READABLE | urgent) != READABLE | urgent
+            watched = READABLE | URGENT if self._as_rules.possible & OOB else READABLE
+            self._as_stalled = interest < 0 or interest & watched != watched
 
     def _as_rearm(self) -> None:
         """
@@ -280,6 +292,15 @@ class SocketDescriptor:
             if bits:
                 self._as_ready(bits)
 
+    def _as_stopped(self) -> None:
+        """
+        The reactor stops: nothing more can be told of this socket, but that.
+        """
+        if self._as_sock is not None:
+            rules = self._as_rules
+            told = bool(rules.selected & rules.possible & ~rules.enabled & CLOSE)
+            self._as_abandon(WSAError.WSAECONNABORTED, told)
+
     def connectionLost(self, reason: Failure) -> None:
         """
         The reactor's door: it has dropped this descriptor, because it hung up, or because the reactor stops.
@@ -305,7 +326,7 @@ class SocketDescriptor:
         if bits == READABLE and rules.enabled & _CONNECT_OR_READ == READ:
             # The door that nearly every message comes through.
             rules.enabled &= ~READ
-            self._as_fresh = self._as_thread
+            self._as_fresh = 0 if self._as_ahead else self._as_thread
             try:
                 self.OnReceive(_NO_ERROR)
             except Exception:
@@ -332,7 +353,7 @@ class SocketDescriptor:
             elif event == CLOSE:
                 self._as_call(event, self._as_error or _NO_ERROR)
             else:
-                if event == READ:
+                if event == READ and not self._as_ahead:
                     self._as_fresh = self._as_thread
                 self._as_call(event, _NO_ERROR)
                 self._as_fresh = 0
@@ -384,8 +405,8 @@ class SocketDescriptor:
     def _as_holding_connected(self, bits: int) -> int:
         # The result of a connection attempt that was found to have succeeded before the reactor said so.
         events = self._as_rules.enabled & CONNECT
-        if not bits and self._as_rules.enabled & WRITE and self._as_window is not None:
-            bits = self._as_window.look(self) & WRITABLE
+        if not bits and self._as_window is not None:
+            bits = self._as_window.look(self) & (WRITABLE | URGENT)
         if bits & (FAILED | HUNG_UP | ENDED):
             self._as_ended |= bits & (FAILED | HUNG_UP | ENDED)
             if bits & (FAILED | HUNG_UP):
@@ -402,6 +423,8 @@ class SocketDescriptor:
                 events |= CLOSE
         elif bits & READABLE:
             events |= READ
+        if bits & URGENT:
+            self._as_ahead = True
         if bits & URGENT or self._as_urgent:
             events |= OOB
             if self._as_rules.enabled & OOB and self._as_sock is not None and atMark(self._as_sock):

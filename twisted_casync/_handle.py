@@ -9,15 +9,16 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from threading import get_ident
-from typing import Any
+from typing import Any, TypeVar
 
 from ._arguments import Rejected, integer
 from ._binding import bind
-from ._connecting import phaseOf
+from ._connecting import phaseOf, unconnected
+from ._descriptor import discard
 from ._member import member
 from ._notify import OOB, WRITE, Phase
 from ._options import Settings
-from ._readiness import URGENT, WRITABLE
+from ._readiness import WRITABLE
 from ._sockaddr import ANY, UNIX, SockAddr, isSockAddr, named, portNumber, sized, sockaddr
 from ._transfer import Transfer
 from ._window import checkedReactor, socketOf, windowOf
@@ -38,6 +39,8 @@ from .winsock import (
 __all__ = ["Handle"]
 
 _FAMILIES = (AF_INET, AF_INET6, UNIX)
+
+_Self = TypeVar("_Self", bound="Handle")
 
 
 class Handle(Transfer):
@@ -142,16 +145,16 @@ class Handle(Transfer):
             return
         sock = self._as_release()
         if sock is not None:
-            sock.close()
+            discard(sock)
 
     def __del__(self) -> None:
         if getattr(self, "_as_sock", None) is not None and not sys.is_finalizing():
             warnings.warn(f"unclosed socket {self!r}", ResourceWarning, stacklevel=2, source=self)
             sock = self._as_release()
             if sock is not None:
-                sock.close()
+                discard(sock)
 
-    def __enter__(self) -> Handle:
+    def __enter__(self: _Self) -> _Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -180,7 +183,7 @@ class Handle(Transfer):
         fd = given.fileno() if given is not None else integer(hSocket, "hSocket")
         self._as_closed()
         window = self._as_openingWindow()
-        if fd < 0:
+        if not 0 <= fd <= 0x7FFFFFFF:
             raise Rejected(WSAError.WSAENOTSOCK)
         if socketOf(fd) is not None:
             raise Rejected(WSAError.WSAEINVAL)
@@ -231,10 +234,14 @@ class Handle(Transfer):
         except Rejected:
             duplicate.close()
             raise
-        self._as_adopt(duplicate, window, rSrc._as_phase, rSrc._as_rules.selected)
-        self._as_rules.possible = rSrc._as_rules.possible
-        self._as_rules.select(rSrc._as_rules.selected)
-        self._as_sending = rSrc._as_sending
+        if rSrc._as_attempt is not None and rSrc._as_attempt.lookup is not None:
+            # The answer goes to the one who asked; the socket itself is not connecting yet.
+            self._as_adopt(duplicate, window, unconnected(duplicate), rSrc._as_rules.selected)
+        else:
+            self._as_adopt(duplicate, window, rSrc._as_phase, rSrc._as_rules.selected)
+            self._as_rules.possible = rSrc._as_rules.possible
+            self._as_rules.select(rSrc._as_rules.selected)
+            self._as_sending = rSrc._as_sending
         self._as_ended = rSrc._as_ended
         self._as_error = rSrc._as_error
         self._as_urgent = rSrc._as_urgent
@@ -245,7 +252,7 @@ class Handle(Transfer):
         self._as_rearm()
         return True
 
-    def __copy__(self) -> Handle:
+    def __copy__(self: _Self) -> _Self:
         duplicate = type(self).__new__(type(self))
         Handle.__init__(duplicate, self._as_asked)
         for name, value in getattr(self, "__dict__", {}).items():
@@ -316,7 +323,7 @@ class Handle(Transfer):
                 self._as_rules.forbid(OOB)
         window.enter(self)
         # Data that is there already is told before OnSend; what comes from now on, after it.
-        self._as_settleWritable(window.look(self) & ~URGENT)
+        self._as_settleWritable(window.look(self))
 
     def _as_settleWritable(self, more: int = 0) -> None:
         """

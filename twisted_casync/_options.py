@@ -140,15 +140,12 @@ def decode(option: Row, lpOptionValue: Any, nOptionLen: Any) -> bool | int | LIN
             raw = bytes(_bytes(lpOptionValue, length, least))
             onoff, seconds = int.from_bytes(raw[:2], "little"), int.from_bytes(raw[2:4], "little")
         return LINGER(onoff & 0xFFFF, seconds & 0xFFFF)
-    number: int
     if isinstance(lpOptionValue, int):
-        number = int(lpOptionValue)
-        if option.size == 1 and not isinstance(lpOptionValue, bool):
-            # Of an option that is one byte long Winsock looks at one byte, also of an int.
-            number &= 0xFF
+        # The int that C++ would make of it; of an option that is one byte long Winsock looks at one byte of that.
+        raw = (lpOptionValue & 0xFFFFFFFF).to_bytes(4, "little")
     else:
         raw = bytes(_bytes(lpOptionValue, length, least))
-        number = int.from_bytes(raw[: option.size], "little", signed=option.type == INT and len(raw) >= 4)
+    number = int.from_bytes(raw[: option.size], "little", signed=option.type == INT)
     return bool(number) if option.type == BOOL else number
 
 

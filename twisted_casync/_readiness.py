@@ -4,6 +4,7 @@ What can be ready, and what a descriptor needs of whoever says so.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 __all__ = [
@@ -81,6 +82,11 @@ class Window(Protocol):
     def deliver(self) -> None:
         """
         Call now what was posted: it was known before what the kernel says next.
+        """
+
+    def later(self, descriptor: Watched, seconds: float, call: Callable[[], None]) -> None:
+        """
+        Call C{call} after some time, unless the descriptor is given up before.
         """
 
     def overtaken(self, descriptor: Watched) -> None:

@@ -8,6 +8,7 @@ C{connect}, C{bind} and C{sendto} would, and block.
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Any, Final, TypeAlias
 
@@ -34,15 +35,16 @@ def isSockAddr(value: object) -> bool:
     return isinstance(value, (tuple, str, bytes, IPv4Address, IPv6Address, UNIXAddress))
 
 
-def numeric(host: str) -> tuple[int, str] | None:
+def numeric(host: str) -> tuple[int, str, int] | None:
     """
     Read a "dotted number", or an IPv6 address in its usual text form.
 
-    @return: the family and the address in its canonical form; L{None} for any other text, which may be a name.
+    @return: the family, the address in its canonical form, and its scope, which is 0 where none is said; L{None} for
+        any other text, which may be a name.
     """
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
-            return int(family), socket.inet_ntop(family, socket.inet_pton(family, host))
+            return int(family), socket.inet_ntop(family, socket.inet_pton(family, host)), 0
         except (OSError, ValueError):
             # Not of this family; ValueError: a NUL inside.
             continue
@@ -51,7 +53,8 @@ def numeric(host: str) -> tuple[int, str] | None:
         found = socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
     except (OSError, ValueError):
         return None
-    return int(found[0][0]), str(found[0][4][0])
+    address: tuple[Any, ...] = found[0][4]
+    return int(found[0][0]), address[0], address[3] if len(address) > 2 else 0
 
 
 def named(family: int, host: str, port: int, parameter: str) -> SockAddr | None:
@@ -62,18 +65,18 @@ def named(family: int, host: str, port: int, parameter: str) -> SockAddr | None:
     @param host: text; for a UNIX socket the path.
     @param port: a checked port.
     @return: the address; L{None} when C{host} is no address but may be a name.
-    @raise Rejected: C{WSAEAFNOSUPPORT}, the address is of another family.
+    @raise Rejected: C{WSAEAFNOSUPPORT}, the address is of another family; for a UNIX socket as L{_path} says.
     """
     if not isinstance(host, str):
         raise TypeError(f"{parameter} must be a str, not {type(host).__name__}")
     if family == UNIX:
-        return host
+        return _path(host)
     found = numeric(host)
     if found is None:
         return None
     if found[0] != family:
         raise Rejected(WSAError.WSAEAFNOSUPPORT)
-    return found[1], port
+    return (found[1], port, 0, found[2]) if found[2] else (found[1], port)
 
 
 def sockaddr(family: int, value: Any, parameter: str) -> SockAddr:
@@ -89,13 +92,15 @@ def sockaddr(family: int, value: Any, parameter: str) -> SockAddr:
     if isinstance(value, UNIXAddress):
         if family != UNIX:
             raise Rejected(WSAError.WSAEAFNOSUPPORT)
-        return value.name or b""
+        return _path(value.name or b"")
     if isinstance(value, (str, bytes)):
         if family != UNIX:
             raise Rejected(WSAError.WSAEAFNOSUPPORT)
-        return value
-    if isinstance(value, (IPv4Address, IPv6Address)):
+        return _path(value)
+    if isinstance(value, IPv4Address):
         value = (value.host, value.port)
+    elif isinstance(value, IPv6Address):
+        value = (value.host, value.port, value.flowInfo, value.scopeID)
     if not isinstance(value, tuple):
         raise TypeError(
             f"{parameter} must be a SOCKADDR (a tuple, a path, or a Twisted address), not {type(value).__name__}"
@@ -105,15 +110,35 @@ def sockaddr(family: int, value: Any, parameter: str) -> SockAddr:
     if not 2 <= len(value) <= 4 or not isinstance(value[0], str):
         raise TypeError(f"{parameter} must be a tuple (host, port) or (host, port, flowinfo, scope_id)")
     port = portNumber(value[1], parameter)
-    rest = tuple(integer(part, parameter) for part in value[2:])
-    found = numeric(value[0]) if value[0] else (family, ANY[family])
+    flow, scope, *_ = *(integer(part, parameter) for part in value[2:]), 0, 0
+    found = numeric(value[0]) if value[0] else (family, ANY[family], 0)
     if found is None:
         raise Rejected(WSAError.WSAEADDRNOTAVAIL)
-    if found[0] != family or (rest and family != socket.AF_INET6):
+    if found[0] != family or (len(value) > 2 and family != socket.AF_INET6):
         raise Rejected(WSAError.WSAEAFNOSUPPORT)
-    if any(not 0 <= part <= 0xFFFFFFFF for part in rest):
+    if not 0 <= flow <= 0xFFFFF or not 0 <= scope <= 0xFFFFFFFF:
         raise Rejected(WSAError.WSAEINVAL)
-    return (found[1], port, *rest)
+    scope = scope or found[2]
+    return (found[1], port, flow, scope) if flow or scope else (found[1], port)
+
+
+def _path(value: str | bytes) -> bytes:
+    """
+    The path of a UNIX socket, or its name in Linux' abstract namespace, which begins with a NUL.
+
+    @raise Rejected: C{WSAEFAULT}, longer than the structure has room for; C{WSAEINVAL}, no path can be that.
+    """
+    try:
+        path = os.fsencode(value)
+    except UnicodeError:
+        raise Rejected(WSAError.WSAEINVAL) from None
+    abstract = path.startswith(b"\0")
+    if len(path) > SIZE[UNIX] - 2 - (not abstract):
+        # Two bytes are the family's, and a path ends with a NUL.
+        raise Rejected(WSAError.WSAEFAULT)
+    if b"\0" in path and not abstract:
+        raise Rejected(WSAError.WSAEINVAL)
+    return path
 
 
 def portNumber(value: Any, parameter: str) -> int:

@@ -156,6 +156,7 @@ class Transfer(SocketDescriptor):
             if self._as_rules.possible & OOB:
                 # Receiving from here would throw the urgent byte away.
                 self._as_urgent = takeUrgent(sock) or self._as_urgent
+                self._as_ahead = False
             else:
                 # Received in line, and never together with what is not urgent.
                 view = view[:1]
@@ -167,8 +168,9 @@ class Transfer(SocketDescriptor):
     def _as_receive_urgent(self, sock: socket.socket, view: memoryview, flags: int) -> int:
         if not self._as_rules.possible & OOB:
             raise Rejected(WSAError.WSAEINVAL)
-        if not self._as_urgent:
-            self._as_urgent = takeUrgent(sock)
+        # The newest, also when an older one had to be taken before its time.
+        self._as_urgent = takeUrgent(sock) or self._as_urgent
+        self._as_ahead = False
         if not self._as_urgent:
             raise Rejected(WSAError.WSAEWOULDBLOCK)
         if not view:
@@ -238,11 +240,9 @@ class Transfer(SocketDescriptor):
         try:
             size = len(lpBuf)
             count = self._as_sock.send(lpBuf)  # type: ignore[union-attr]  # sending: there is one
-        except BlockingIOError:
-            SetLastError(WSAError.WSAEWOULDBLOCK)
-            self._as_blocked()
-            return SOCKET_ERROR
-        except (OSError, TypeError):
+        except (OSError, TypeError) as error:
+            if isinstance(error, OSError) and self._as_phase is Phase.CONNECTED:
+                return self._as_unsent(error)
             # Nothing was sent, and the general way says why.
             return self._as_send(lpBuf, None, 0, None)
         if count < size:
@@ -290,13 +290,20 @@ class Transfer(SocketDescriptor):
         except Rejected as rejected:
             SetLastError(rejected.code)
         except OSError as error:
-            code = self._as_failing(error)
-            if self._as_phase is Phase.CONNECTED and code is WSAError.WSAECONNABORTED:
-                # What Linux calls a broken pipe, whatever had broken it.
-                code = WSAError.WSAECONNRESET
-            SetLastError(code)
-            if code is WSAError.WSAEWOULDBLOCK:
-                self._as_blocked()
+            return self._as_unsent(error)
+        return SOCKET_ERROR
+
+    def _as_unsent(self, error: OSError) -> int:
+        """
+        A send that failed in the socket: the kernel says why only once.
+        """
+        code = self._as_failing(error)
+        if self._as_phase is Phase.CONNECTED and code is WSAError.WSAECONNABORTED:
+            # What Linux calls a broken pipe, whatever had broken it.
+            code = WSAError.WSAECONNRESET
+        SetLastError(code)
+        if code is WSAError.WSAEWOULDBLOCK:
+            self._as_blocked()
         return SOCKET_ERROR
 
     def _as_sendable(self, flags: int) -> None:

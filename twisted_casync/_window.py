@@ -18,8 +18,9 @@ Beside it stands what MFC keeps per thread: which reactor a thread's sockets bel
 from __future__ import annotations
 
 import select
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -30,6 +31,7 @@ from zope.interface import implementer
 
 from ._descriptor import SocketDescriptor
 from ._readiness import ENDED, READABLE, RELEASED, UNWATCHED, URGENT, WRITABLE
+from .winsock import WSAError, errorFromErrno
 
 __all__ = [
     "AfxSocketInit",
@@ -85,6 +87,15 @@ class _Handles:
         self.known.pop(fd, None)
 
 
+def _closedBeneath(error: OSError) -> bool:
+    """
+    Does a poller complain of a descriptor that was closed beneath its object?  Nothing is amiss then: the kernel has
+    taken it out of every poller, and what is called of the socket fails by itself.
+    """
+    # ENOENT: the number is another's already.
+    return isinstance(error, FileNotFoundError) or errorFromErrno(error.errno) is WSAError.WSAENOTSOCK
+
+
 @implementer(IReadDescriptor)
 class _InnerSet:
     """
@@ -108,19 +119,22 @@ class _InnerSet:
                 return
             self._epoll = select.epoll()
             self._window.reactor.addReader(self)
-        if old < 0 <= new:
-            self._epoll.register(fd, new)
-            self._registered += 1
-        elif old >= 0 > new:
-            self.due.pop(fd, None)
-            self._epoll.unregister(fd)
-            self._registered -= 1
-            if not self._registered:
-                self._window.reactor.removeReader(self)
-                self._epoll.close()
-                self._epoll = None
-        elif new >= 0:
-            self._epoll.modify(fd, new)
+        try:
+            if old < 0 <= new:
+                self._epoll.register(fd, new)
+            elif old >= 0 > new:
+                self.due.pop(fd, None)
+                self._epoll.unregister(fd)
+            elif new >= 0:
+                self._epoll.modify(fd, new)
+        except OSError as error:
+            if not _closedBeneath(error):
+                raise
+        self._registered += (new >= 0) - (old >= 0)
+        if not self._registered:
+            self._window.reactor.removeReader(self)
+            self._epoll.close()
+            self._epoll = None
 
     def fileno(self) -> int:
         """
@@ -138,14 +152,15 @@ class _InnerSet:
         """
         One turn: ask the kernel once, and tell each socket that something is ready for.
         """
-        if self._epoll is None:
-            return
         window = self._window
         if threading.get_ident() != window.thread:
             window.moved()
         if window.posted:
             # It was known before the kernel is asked, and is told before.
             window.deliver()
+        if self._epoll is None:
+            # Who was told has closed the last socket; or a poll reactor comes for what was removed in this turn.
+            return
         window.turning = True
         batch = self._epoll.poll(0, MOST)
         # A handler may close, drain or replace another socket of the same batch: what then is no longer true is taken
@@ -164,12 +179,12 @@ class _InnerSet:
 
     def connectionLost(self, reason: Failure) -> None:
         """
-        The reactor stops: each socket hears of it.
+        The reactor stops, for nothing else can happen to this set: each socket hears of it.
 
         @param reason: the reactor's.
         """
         for descriptor in self._window.handles:
-            descriptor.connectionLost(reason)
+            descriptor._as_stopped()
 
 
 class _BesideSet(_InnerSet):
@@ -200,6 +215,7 @@ class _Window:
         self.turning = False
         self.posted: dict[int, tuple[SocketDescriptor, int]] = {}
         self._call: Any = None
+        self._waits: dict[int, Any] = {}
         self._looker = select.poll()
 
     def _innerSet(self) -> _InnerSet:
@@ -221,7 +237,9 @@ class _Window:
 
     def forget(self, descriptor: SocketDescriptor, interest: int) -> None:
         self._register(descriptor, interest, RELEASED)
-        self.posted.pop(descriptor.fileno(), None)
+        fd = descriptor.fileno()
+        self.posted.pop(fd, None)
+        self._cancel(fd)
         self.handles.drop(descriptor)
         if not self.posted and self._call is not None:
             self._call.cancel()
@@ -239,6 +257,21 @@ class _Window:
         self.posted[fd] = (descriptor, bits)
         if self._call is None and not self.turning:
             self._call = self.reactor.callLater(0, self.deliver)
+
+    def later(self, descriptor: SocketDescriptor, seconds: float, call: Callable[[], None]) -> None:
+        fd = descriptor.fileno()
+        self._cancel(fd)
+
+        def due() -> None:
+            del self._waits[fd]
+            call()
+
+        self._waits[fd] = self.reactor.callLater(seconds, due)
+
+    def _cancel(self, fd: int) -> None:
+        wait = self._waits.pop(fd, None)
+        if wait is not None:
+            wait.cancel()
 
     def deliver(self) -> None:
         """
@@ -302,18 +335,22 @@ class DirectWindow(_Window):
         return _BesideSet(self)
 
     def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
-        reactor = self.reactor
-        before, after = max(old, 0), max(new, 0)
-        if after & ~before & READABLE:
-            reactor.addReader(descriptor)
-        elif before & ~after & READABLE:
-            reactor.removeReader(descriptor)
-        if after & ~before & WRITABLE:
-            reactor.addWriter(descriptor)
-        elif before & ~after & WRITABLE:
-            reactor.removeWriter(descriptor)
         if hasattr(select, "epoll"):
             self._inner.change(descriptor.fileno(), self._besides(old), self._besides(new))
+        reactor = self.reactor
+        before, after = max(old, 0), max(new, 0)
+        try:
+            if after & ~before & READABLE:
+                reactor.addReader(descriptor)
+            elif before & ~after & READABLE:
+                reactor.removeReader(descriptor)
+            if after & ~before & WRITABLE:
+                reactor.addWriter(descriptor)
+            elif before & ~after & WRITABLE:
+                reactor.removeWriter(descriptor)
+        except OSError as error:
+            if not _closedBeneath(error):
+                raise
 
     @staticmethod
     def _besides(interest: int) -> int:
@@ -321,6 +358,10 @@ class DirectWindow(_Window):
         The part of an interest that the inner set is for.  A socket that has none is in no second set.
         """
         return interest & (URGENT | ENDED) or UNWATCHED if interest >= 0 else UNWATCHED
+
+
+_secondary: Final[set[int]] = set()
+"""The threads that have a reactor of their own, which is not the global one: none of them is the primary thread."""
 
 
 class _Thread(threading.local):
@@ -347,9 +388,10 @@ def isInitialised() -> bool:
         return False
     if _thread.reactor is not None:
         return True
+    # Twisted says which thread ran a reactor last, whichever reactor that was.
     primary = threadable.ioThread
-    if primary is None:
-        # No reactor has run yet.
+    if primary is None or primary in _secondary:
+        # The global reactor has not run yet, as far as can be told.
         primary = threading.main_thread().ident
     return threading.get_ident() == primary
 
@@ -415,6 +457,8 @@ def AfxSocketInit(reactor: Any = None, *, direct: bool = False) -> bool:
         chosen: Any = default
     else:
         chosen = _thread.reactor = checkedReactor(reactor)
+        if chosen is not sys.modules.get("twisted.internet.reactor"):
+            _secondary.add(threading.get_ident())
     _thread.ended = False
     _thread.direct[chosen] = direct or not hasattr(select, "epoll")
     return True

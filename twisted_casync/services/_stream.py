@@ -6,18 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from twisted_casync import FD_ALL_EVENTS, LINGER, SO_LINGER, CAsyncSocket, GetLastError, WSAError
+from twisted_casync import LINGER, SO_LINGER, CAsyncSocket, GetLastError, WSAError
 from twisted_casync._strports import nameOf
 from twisted_casync.services._drain import Drain
 
 __all__ = ["StreamConnection", "StreamListener"]
-
-# Seconds to leave waiting connections alone when there is no descriptor to take one with. They stay
-# acceptable, so without a pause FD_ACCEPT would come again at once, for ever.
-_PAUSE = 1.0
 
 # Waiting connections that are still taken on stop: the length of Linux's queue (net.core.somaxconn), so that
 # a flood of new ones does not keep the service from stopping.
@@ -97,7 +93,6 @@ class StreamListener(CAsyncSocket):
         # In the name of the module that makes the listener, so that the log says which service speaks.
         self._log = Logger(namespace=makeConnection.__module__)
         self._accepted = 0
-        self._pause: IDelayedCall | None = None
         self._draining: Drain | None = None
 
     def OnAccept(self, nErrorCode: int) -> None:
@@ -143,9 +138,6 @@ class StreamListener(CAsyncSocket):
             if not self.takeOne():
                 break
         self.Close()
-        if self._pause is not None:
-            self._pause.cancel()
-            self._pause = None
         if self.connections:
             self._log.info("stopping, connections to finish: {count}", count=len(self.connections))
         self._draining = Drain(self.connections, clock, grace)
@@ -158,20 +150,5 @@ class StreamListener(CAsyncSocket):
         return f"{nameOf('unix', address)} #{self._accepted}"
 
     def _refused(self, error: WSAError) -> None:
-        if error == WSAError.WSAEWOULDBLOCK:
-            return
-        self._log.error("cannot accept: {error}: {message}", error=error, message=error.message)
-        if error in (WSAError.WSAEMFILE, WSAError.WSAENOBUFS) and self._pause is None:
-            self.AsyncSelect(0)
-            self._pause = self._clock().callLater(_PAUSE, self._resume)
-
-    def _resume(self) -> None:
-        self._pause = None
-        self.AsyncSelect(FD_ALL_EVENTS)
-
-    def _clock(self) -> Any:
-        if self.reactor is None:
-            from twisted.internet import reactor
-
-            return reactor
-        return self.reactor
+        if error != WSAError.WSAEWOULDBLOCK:
+            self._log.error("cannot accept: {error}: {message}", error=error, message=error.message)
