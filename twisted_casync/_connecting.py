@@ -83,11 +83,17 @@ class Attempt:
             code = WSAError.WSAECONNREFUSED
         return code
 
-    def more(self) -> bool:
+    def conclude(self, failure: WSAError | None) -> WSAError | None:
         """
-        @return: whether there is an address that was not tried.
+        Something has happened to the address that is being tried.
+
+        @param failure: the error of the socket, if it has one.
+        @return: how the attempt has ended, C{NO_ERROR} with a connection; L{None} while it goes on.
         """
-        return bool(self._left)
+        if failure is None:
+            return WSAError.NO_ERROR if self.arrived() else None
+        code = self.next() if self._left else failure
+        return None if code in UNDER_WAY else code
 
     def arrived(self) -> bool:
         """

@@ -6,8 +6,7 @@ connection is a C{doRead} on one, a C{doWrite} on another, a C{connectionLost} o
 it with the bits of C{epoll_wait}.  Here all of them become one, L{SocketDescriptor._as_ready}, with bits that say what
 is ready.  From there it is: which events hold, which of them are news (L{_notify}), and the C{On...} handler of each.
 
-A notification is told only of what still holds: what was ready when the kernel was asked but was used up meanwhile, by
-this handler or by another socket's, is not.
+A notification is told only of what still holds, and not of what was used up since the kernel was asked.
 
 An application subclasses this class and gives its objects attributes of its own.  So that none of them replaces one
 of ours, ours begin with C{_as_}, but for the names of MFC and of Twisted.
@@ -28,16 +27,16 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ._connecting import UNDER_WAY, Attempt, unconnected
+from ._connecting import Attempt, unconnected
 from ._lookup import Lookup
 from ._notify import ACCEPT, ALL, CLOSE, CONNECT, OOB, READ, WRITE, Notifications, Phase
 from ._options import Settings
-from ._readiness import ENDED, FAILED, HUNG_UP, READABLE, RELEASED, UNWATCHED, URGENT, WRITABLE, Window
+from ._readiness import ENDED, FAILED, HUNG_UP, INTEREST, READABLE, RELEASED, UNWATCHED, URGENT, WRITABLE, Window
 from ._sockaddr import SockAddr
 from ._urgent import atMark
 from .winsock import WSAError, errorFromErrno
 
-__all__ = ["SocketDescriptor", "discard"]
+__all__ = ["SocketDescriptor"]
 
 HANDLERS: Final = {
     READ: "OnReceive",
@@ -48,35 +47,13 @@ HANDLERS: Final = {
     CLOSE: "OnClose",
 }
 
-# What is of interest for which events.  The end of a stream makes it readable too, and is to be told from data whether
-# FD_CLOSE is selected or not.
-_WANTED: Final = {READABLE: READ | ACCEPT, URGENT: OOB, WRITABLE: WRITE, ENDED: READ | CLOSE}
-# The interest for each set of enabled events, so that no path computes it bit by bit.
-_INTEREST: Final = tuple(sum(bit for bit, of in _WANTED.items() if events & of) for events in range(ALL + 1))
-
 _CONNECT_OR_READ: Final = CONNECT | READ
 
 _ABORT: Final = struct.pack("ii", 1, 0)
 """C{struct linger}: a close resets the connection (socket(7))."""
 
 _NO_ERROR: Final = WSAError.NO_ERROR
-
 _log = Logger()
-
-
-def discard(sock: socket.socket, abort: bool = False) -> None:
-    """
-    Close a socket that nobody watches any more.
-
-    @param abort: reset the connection.
-    """
-    try:
-        if abort:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
-        sock.close()
-    except OSError:
-        # Somebody has closed the descriptor beneath its object.  The number may be another's soon: it is forgotten.
-        sock.detach()
 
 
 @implementer(IReadDescriptor, IWriteDescriptor)
@@ -114,8 +91,7 @@ class SocketDescriptor:
 
     def __init__(self) -> None:
         self._as_window: Window | None = None
-        self._as_rules = Notifications()
-        self._as_interest = RELEASED
+        self._as_rules, self._as_interest = Notifications(), RELEASED
         self._as_blank()
 
     def _as_blank(self) -> None:
@@ -123,7 +99,7 @@ class SocketDescriptor:
         self._as_fd = -1
         self._as_family = 0
         self._as_phase = Phase.CLOSED
-        # Not registered for all that a Receive re-enables: it has to see to that.
+        # Not registered for all that a Receive re-enables, which has to see to that.
         self._as_stalled = True
         # What holds and is not told yet, while this turn's handlers run.
         self._as_now = 0
@@ -198,15 +174,30 @@ class SocketDescriptor:
         self._as_enter(Phase.CLOSED)
         return sock
 
+    def _as_discard(self, abort: bool = False) -> None:
+        """
+        Give the descriptor up, and close it.
+
+        @param abort: reset the connection.
+        """
+        sock = self._as_release()
+        if sock is None:
+            return
+        try:
+            if abort and sock.type == socket.SOCK_STREAM:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+            sock.close()
+        except OSError:
+            # Somebody has closed it beneath its object.  The number may be another's soon: it is forgotten.
+            sock.detach()
+
     def _as_abandon(self, code: WSAError, told: bool) -> None:
         """
         Abort the connection for a reason of this side, and say so once.
 
         @param told: C{OnClose} was called already.
         """
-        sock = self._as_release()
-        if sock is not None:
-            discard(sock, abort=sock.type == socket.SOCK_STREAM)
+        self._as_discard(abort=True)
         if not told:
             self._as_call(CLOSE, code)
 
@@ -232,7 +223,7 @@ class SocketDescriptor:
             interest = UNWATCHED
         else:
             rules = self._as_rules
-            interest = _INTEREST[rules.enabled]
+            interest = INTEREST[rules.enabled]
             if interest & READABLE and rules.possible & OOB and not self._as_ahead:
                 # Whether it is selected or not: who receives must know that there is an urgent byte.
                 interest |= URGENT
@@ -362,12 +353,6 @@ class SocketDescriptor:
         else:
             self._as_settle()
 
-    def Close(self) -> None:
-        """
-        What a window calls when its thread ends the use of sockets.
-        """
-        raise NotImplementedError
-
     def OnReceive(self, nErrorCode: int) -> None:
         """
         The handler that nearly every message calls; the others are found by L{HANDLERS}.
@@ -483,45 +468,33 @@ class SocketDescriptor:
         @return: how it ended; L{None} when it goes on.
         """
         sock, window, attempt = self._as_sock, self._as_window, self._as_attempt
-        if sock is None or window is None or (attempt is not None and attempt.lookup is not None):
+        if sock is None or window is None or attempt is None or attempt.lookup is not None:
             return None
-        if attempt is None:
-            # It was begun by whoever had the descriptor before.
-            attempt = Attempt(sock)
-        code = self._as_failure()
-        if code is None:
-            if not attempt.arrived():
-                # Neither an error nor a peer: nothing has ended.
-                return None
-            self._as_enter(Phase.CONNECTED if sock.type == socket.SOCK_STREAM else Phase.DATAGRAM)
-            self._as_peer, self._as_attempt = attempt.peer, None
-            return _NO_ERROR
-        self._as_error = None
-        # libuv stops to watch what has failed, and does not say so: the next attempt is registered anew.
-        window.watch(self, self._as_interest, UNWATCHED)
-        self._as_interest = UNWATCHED
-        if attempt.more():
-            failed = attempt.next()
-            if failed in UNDER_WAY:
-                return None
-            code = failed
-        self._as_attempt = None
-        self._as_enter(unconnected(sock))
+        failure = self._as_failure()
+        code = attempt.conclude(failure)
+        if failure is not None:
+            self._as_error = None
+            # libuv stops to watch what has failed, and does not say so: the next attempt is registered anew.
+            window.watch(self, self._as_interest, UNWATCHED)
+            self._as_interest = UNWATCHED
+        if code:
+            self._as_attempt = self._as_peer = None
+            self._as_enter(unconnected(sock))
+        elif code is not None:
+            self._as_arrived(sock, attempt)
         return code
+
+    def _as_arrived(self, sock: socket.socket, attempt: Attempt) -> None:
+        self._as_attempt, self._as_peer = None, attempt.peer
+        self._as_enter(Phase.CONNECTED if sock.type == socket.SOCK_STREAM else Phase.DATAGRAM)
 
     def _as_progress(self) -> None:
         """
         A member is called while connecting: over the loopback device, say, the connection may be there already.  It
         can be used then; that it was made is still told by the reactor.
         """
-        attempt = self._as_attempt
-        if (
-            attempt is not None
-            and self._as_phase is Phase.CONNECTING
-            and self._as_window is not None
-            and attempt.arrived()
-        ):
-            self._as_peer, self._as_attempt = attempt.peer, None
-            self._as_enter(Phase.CONNECTED)
+        sock, window, attempt = self._as_sock, self._as_window, self._as_attempt
+        if sock is not None and window is not None and attempt is not None and attempt.arrived():
+            self._as_arrived(sock, attempt)
             self._as_settle()
-            self._as_window.post(self, WRITABLE)
+            window.post(self, WRITABLE)

@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 
 from ._arguments import Rejected, integer
 from ._binding import bind
-from ._connecting import phaseOf, unconnected
-from ._descriptor import discard
+from ._connecting import Attempt, phaseOf, unconnected
 from ._member import member
 from ._notify import OOB, WRITE, Phase
 from ._options import Settings
@@ -143,16 +142,12 @@ class Handle(Transfer):
         if self._as_sock is not None and get_ident() != self._as_thread:
             SetLastError(WSAError.WSANOTINITIALISED)
             return
-        sock = self._as_release()
-        if sock is not None:
-            discard(sock)
+        self._as_discard()
 
     def __del__(self) -> None:
         if getattr(self, "_as_sock", None) is not None and not sys.is_finalizing():
             warnings.warn(f"unclosed socket {self!r}", ResourceWarning, stacklevel=2, source=self)
-            sock = self._as_release()
-            if sock is not None:
-                discard(sock)
+            self._as_discard()
 
     def __enter__(self: _Self) -> _Self:
         return self
@@ -196,6 +191,8 @@ class Handle(Transfer):
         if given is not None:
             given.detach()
         self._as_adopt(sock, window, phase, selected)
+        if phase is Phase.CONNECTING:
+            self._as_attempt = Attempt(sock)
         if sock.type == SOCK_STREAM and sock.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE):
             self._as_rules.forbid(OOB)
         try:
@@ -239,6 +236,7 @@ class Handle(Transfer):
             self._as_adopt(duplicate, window, unconnected(duplicate), rSrc._as_rules.selected)
         else:
             self._as_adopt(duplicate, window, rSrc._as_phase, rSrc._as_rules.selected)
+            self._as_attempt = Attempt(duplicate) if rSrc._as_attempt is not None else None
             self._as_rules.possible = rSrc._as_rules.possible
             self._as_rules.select(rSrc._as_rules.selected)
             self._as_sending = rSrc._as_sending

@@ -35,7 +35,7 @@ class Lookup:
     late.
     """
 
-    __slots__ = ("_found", "_port", "_then")
+    __slots__ = ("_found", "_kind", "_port", "_then")
 
     def __init__(self, port: int, then: Callable[[Lookup, Sequence[SockAddr]], None]) -> None:
         """
@@ -46,6 +46,7 @@ class Lookup:
         self._port = port
         self._then = then
         self._found: list[SockAddr] = []
+        self._kind: type[IPv4Address] | type[IPv6Address] = IPv4Address
 
     def start(self, reactor: Any, host: str, family: int, kind: int) -> None:
         """
@@ -60,13 +61,14 @@ class Lookup:
         if not IReactorPluggableNameResolver.providedBy(reactor):
             raise Rejected(WSAError.WSASYSNOTREADY)
         try:
-            # An empty or overlong label makes Twisted's resolver fail in its thread, and never answer.
-            if not host.rstrip(".").encode("idna"):
+            # A NUL, an empty or an overlong label makes Twisted's resolver fail in its thread, and never answer.
+            if "\0" in host or not host.encode("idna"):
                 raise Rejected(WSAError.WSAEINVAL)
         except UnicodeError:
             raise Rejected(WSAError.WSAEINVAL) from None
+        self._kind = _FAMILIES[family]
         reactor.nameResolver.resolveHostName(
-            self, host, self._port, [_FAMILIES[family]], "TCP" if kind == SOCK_STREAM else "UDP"
+            self, host, self._port, [self._kind], "TCP" if kind == SOCK_STREAM else "UDP"
         )
 
     def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
@@ -76,9 +78,15 @@ class Lookup:
 
     def addressResolved(self, address: IAddress) -> None:
         """
-        @param address: one of the answers; those of other families are not for this socket.
+        @param address: one of the answers; those of other families, which nobody has asked for, are not for this
+            socket.
         """
-        if isinstance(address, (IPv4Address, IPv6Address)):
+        if not isinstance(address, self._kind):
+            return
+        if isinstance(address, IPv6Address) and (address.flowInfo or address.scopeID):
+            # A link-local address is one only together with its scope.
+            self._found.append((address.host, self._port, address.flowInfo, address.scopeID))
+        else:
             self._found.append((address.host, self._port))
 
     def resolutionComplete(self) -> None:

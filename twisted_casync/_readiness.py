@@ -7,10 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from ._notify import ACCEPT, ALL, CLOSE, OOB, READ, WRITE
+
 __all__ = [
     "ENDED",
     "FAILED",
     "HUNG_UP",
+    "INTEREST",
     "READABLE",
     "RELEASED",
     "UNWATCHED",
@@ -32,6 +35,11 @@ UNWATCHED: Final = -1
 """The interest of a socket that is due notifications of which no poller needs to tell."""
 RELEASED: Final = -2
 """The interest of a socket that is due no notification: nothing keeps it alive but its application."""
+
+# The end of a stream makes it readable too, and is to be told from data whether FD_CLOSE is selected or not.
+_WANTED: Final = {READABLE: READ | ACCEPT, URGENT: OOB, WRITABLE: WRITE, ENDED: READ | CLOSE}
+INTEREST: Final = tuple(sum(bit for bit, of in _WANTED.items() if events & of) for events in range(ALL + 1))
+"""What is of interest for each set of enabled events, so that no path computes it bit by bit."""
 
 
 class Watched(Protocol):

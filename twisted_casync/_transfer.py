@@ -240,9 +240,9 @@ class Transfer(SocketDescriptor):
         try:
             size = len(lpBuf)
             count = self._as_sock.send(lpBuf)  # type: ignore[union-attr]  # sending: there is one
-        except (OSError, TypeError) as error:
-            if isinstance(error, OSError) and self._as_phase is Phase.CONNECTED:
-                return self._as_unsent(error)
+        except OSError as error:
+            return self._as_unsent(error)
+        except TypeError:
             # Nothing was sent, and the general way says why.
             return self._as_send(lpBuf, None, 0, None)
         if count < size:
@@ -367,7 +367,7 @@ class Transfer(SocketDescriptor):
             if not known:
                 del names[host]
                 raise Rejected(WSAError.WSAEINVAL)
-            return known[0], port
+            return (known[0], port, *known[2:])
 
         def then(lookup: Lookup, found: Sequence[SockAddr]) -> None:
             if self._as_names is names and names.get(host) is lookup:

@@ -471,7 +471,7 @@ def AfxSocketTerm() -> None:
     """
     for window in list(_thread.windows.values()):
         for descriptor in window.handles:
-            descriptor.Close()
+            descriptor._as_discard()
     _thread.reactor = None
     _thread.direct.clear()
     _thread.ended = True
