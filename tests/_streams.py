@@ -1,0 +1,109 @@
+"""
+Connected stream sockets, whose peers are the operating system's plain sockets: what those do is done at once.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from _reactors import LIMIT, Recorder, must
+
+from twisted_casync import GetLastError, WSAError
+
+LOCALHOST = "127.0.0.1"
+
+
+def listening(reactor: Any, host: str = LOCALHOST, port: int = 0, **handlers: Callable[..., Any]) -> Recorder:
+    """
+    @return: a socket that listens at a free port of C{host}.
+    """
+    listener = Recorder(reactor, **handlers)
+    must(listener.Create(port, lpszSocketAddress=host))
+    must(listener.Listen())
+    return listener
+
+
+def peerOf(listener: Recorder) -> socket.socket:
+    """
+    @return: a plain socket, connected to C{listener}, which can accept it from now on.
+    """
+    host, port = must(listener.GetSockName())
+    peer = socket.create_connection((host, port), LIMIT)
+    poller = select.poll()
+    poller.register(listener, select.POLLIN)
+    assert poller.poll(LIMIT * 1000)
+    return peer
+
+
+def accepted(
+    reactor: Any, listener: Recorder | None = None, **handlers: Callable[..., Any]
+) -> tuple[Recorder, socket.socket]:
+    """
+    @param listener: who accepts; one of its own where none is given.
+    @return: a connected socket, and the plain socket of its peer.
+    """
+    door = listening(reactor) if listener is None else listener
+    peer = peerOf(door)
+    child = Recorder(reactor, **handlers)
+    must(door.Accept(child))
+    if listener is None:
+        door.Close()
+    return child, peer
+
+
+def portOf(listener: Recorder) -> int:
+    """
+    @return: the port that it is bound to.
+    """
+    port: int = must(listener.GetSockName())[1]
+    return port
+
+
+def beginConnect(client: Recorder, port: int, host: str = LOCALHOST) -> None:
+    """
+    Connect as a program does: it would block, and OnConnect is to tell how it ends.
+    """
+    assert client.Connect(host, port) is False
+    assert GetLastError() == WSAError.WSAEWOULDBLOCK
+
+
+def fill(sender: Recorder) -> int:
+    """
+    Send until it would block.
+
+    @return: how much went.
+    """
+    total = 0
+    chunk = bytes(65536)
+    while (count := sender.Send(chunk)) > 0:
+        total += count
+    assert GetLastError() == WSAError.WSAEWOULDBLOCK
+    return total
+
+
+def reset(peer: socket.socket) -> None:
+    """
+    Close a plain socket so that its connection is reset.
+    """
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+
+
+def refusingPort() -> tuple[int, socket.socket]:
+    """
+    @return: a port at which nobody listens, and what keeps others from it until it is closed.
+    """
+    holder = socket.socket()
+    holder.bind((LOCALHOST, 0))
+    return holder.getsockname()[1], holder
+
+
+def told(*names: str, code: int = 0) -> list[tuple[str, int]]:
+    """
+    What a L{Recorder} has been told, where no notification carried another error code.
+    """
+    return [(name, code) for name in names]
