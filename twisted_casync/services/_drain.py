@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-if TYPE_CHECKING:
-    from twisted_casync.services._stream import StreamConnection
-
-__all__ = ["LULL", "Drain"]
+__all__ = ["LULL", "Drain", "Finishing"]
 
 # Seconds without traffic after which a connection with nothing left to send counts as answered. A peer's next
 # bytes can be under way at the moment of the stop, so "nothing to read just now" would cut off a live
 # transfer.
 LULL = 0.25
+
+
+class Finishing(Protocol):
+    """What is drained: a connection that counts its traffic, and that can be ended well or cut off."""
+
+    bytesIn: int
+    bytesOut: int
+
+    def unfinished(self) -> bool:
+        """Whether something is still to be sent."""
+
+    def finish(self) -> None:
+        """End it in good order."""
+
+    def abort(self) -> None:
+        """Cut it off."""
 
 
 class Drain:
@@ -32,11 +45,11 @@ class Drain:
 
     _log = Logger()
 
-    def __init__(self, connections: Set[StreamConnection], clock: IReactorTime, grace: float) -> None:
+    def __init__(self, connections: Set[Finishing], clock: IReactorTime, grace: float) -> None:
         self.done: Deferred[None] = Deferred()
         self._connections = connections
         self._clock = clock
-        self._traffic: dict[StreamConnection, int] = {}
+        self._traffic: dict[Finishing, int] = {}
         self._calls: dict[str, IDelayedCall] = {}
         if connections:
             self._calls["cut off"] = clock.callLater(grace, self._cutOff)
