@@ -40,13 +40,13 @@ def _view(value: Any, parameter: str) -> memoryview:
         raise TypeError(f"{parameter} must be a contiguous buffer of bytes, not {type(value).__name__}") from None
 
 
-def _part(view: memoryview, nBufLen: Any) -> memoryview:
-    if nBufLen is None:
+def _part(view: memoryview, length: Any, parameter: str) -> memoryview:
+    if length is None:
         return view
-    length = integer(nBufLen, "nBufLen")
-    if not 0 <= length <= len(view):
+    number = integer(length, parameter)
+    if not 0 <= number <= len(view):
         raise Rejected(WSAError.WSAEFAULT)
-    return view[:length]
+    return view[:number]
 
 
 def sent(lpBuf: Any, nBufLen: Any) -> memoryview:
@@ -56,17 +56,18 @@ def sent(lpBuf: Any, nBufLen: Any) -> memoryview:
     @raise TypeError: C{lpBuf} is no contiguous buffer, or C{nBufLen} no integer.
     @raise Rejected: C{WSAEFAULT}, C{nBufLen} is longer than the buffer, or negative.
     """
-    return _part(_view(lpBuf, "lpBuf"), nBufLen)
+    return _part(_view(lpBuf, "lpBuf"), nBufLen, "nBufLen")
 
 
-def filled(lpBuf: Any, nBufLen: Any) -> memoryview:
+def filled(lpBuf: Any, nBufLen: Any, parameters: tuple[str, str] = ("lpBuf", "nBufLen")) -> memoryview:
     """
-    The bytes that a Receive is to fill.
+    The bytes that a Receive, or whatever else gives bytes, is to fill.
 
+    @param parameters: what the two are called.
     @raise TypeError: C{lpBuf} is no writable, contiguous buffer, or C{nBufLen} no integer.
     @raise Rejected: C{WSAEFAULT}, C{nBufLen} is longer than the buffer, or negative.
     """
-    view = _view(lpBuf, "lpBuf")
+    view = _view(lpBuf, parameters[0])
     if view.readonly:
-        raise TypeError(f"lpBuf must be a writable buffer, not {type(lpBuf).__name__}")
-    return _part(view, nBufLen)
+        raise TypeError(f"{parameters[0]} must be a writable buffer, not {type(lpBuf).__name__}")
+    return _part(view, nBufLen, parameters[1])

@@ -31,7 +31,6 @@ from .interfaces import IAsyncSocket
 from .winsock import (
     AF_INET,
     FD_ALL_EVENTS,
-    LINGER,
     SOCK_DGRAM,
     SOCK_STREAM,
     SOL_SOCKET,
@@ -166,8 +165,6 @@ class CAsyncSocket(Handle):
             return self._as_connectByName(sock, lpszHostAddress, nHostPort)
         if sock.type == SOCK_DGRAM:
             return self._as_connectDatagram(sock, address)
-        if isEmpty(address) or (self._as_family != UNIX and not address[1]):
-            raise Rejected(WSAError.WSAEADDRNOTAVAIL)
         attempt = Attempt(sock, [address])
         code = attempt.next()
         if code in UNDER_WAY:
@@ -297,11 +294,15 @@ class CAsyncSocket(Handle):
     ) -> Any:
         sock = self._as_usable()
         option = row(nOptionName, nLevel, sock.type)
-        if nLevel == SOL_SOCKET and nOptionName == Option.SO_ERROR:
-            value: bool | int | LINGER = self._as_takeError()
-        else:
+        if nLevel != SOL_SOCKET or nOptionName != Option.SO_ERROR:
             value = (self._as_settings or _NOTHING_SET).get(sock, nOptionName, option)
-        return value if lpOptionValue is None else encode(option, value, lpOptionValue, lpOptionLen)
+            return value if lpOptionValue is None else encode(option, value, lpOptionValue, lpOptionLen)
+        self._as_failure()
+        code = self._as_taken or WSAError.NO_ERROR
+        answer = code if lpOptionValue is None else encode(option, code, lpOptionValue, lpOptionLen)
+        # Retrieved and cleared.  What is to be notified, and what calls are to fail with, stays.
+        self._as_taken = None
+        return answer
 
     @member(False)
     def SetSockOpt(
@@ -319,14 +320,6 @@ class CAsyncSocket(Handle):
             (self._as_rules.forbid if value else self._as_rules.allow)(OOB)
             self._as_rearm()
         return True
-
-    def _as_takeError(self) -> WSAError:
-        """
-        C{SO_ERROR}: retrieved and cleared.  What is to be notified, and what calls are to fail with, stays.
-        """
-        self._as_failure()
-        code, self._as_taken = self._as_taken, None
-        return code or WSAError.NO_ERROR
 
     @member(None)
     def IOCtl(self, lCommand: int, lpArgument: int = 0) -> Any:

@@ -13,13 +13,16 @@ from typing import Any, Final
 
 from ._lookup import Lookup
 from ._notify import Phase
-from ._sockaddr import UNIX, SockAddr
-from .winsock import SOCK_STREAM, WSAError, errorFromErrno
+from ._sockaddr import UNIX, SockAddr, isEmpty
+from .winsock import AF_INET, SOCK_STREAM, WSAError, errorFromErrno
 
 __all__ = ["UNDER_WAY", "Attempt", "phaseOf", "unconnected"]
 
 UNDER_WAY: Final = (WSAError.NO_ERROR, WSAError.WSAEWOULDBLOCK)
 """What is left by a connect(2) that has not failed."""
+
+_BROKEN: Final = (WSAError.WSAECONNRESET, WSAError.WSAECONNABORTED)
+"""Only a connection that was made can have these (tcp_reset() in Linux): it was lost before anybody looked."""
 
 _SYN_SENT: Final = (2, 3)
 """The states of TCP_INFO, tcp(7), in which a connect is under way."""
@@ -74,6 +77,9 @@ class Attempt:
         return code
 
     def _connect(self, address: SockAddr) -> WSAError:
+        if isEmpty(address) or (isinstance(address, tuple) and not address[1] and self._sock.type == SOCK_STREAM):
+            # Linux goes to this machine for zeros, which some resolvers answer for names that are to be blocked.
+            return WSAError.WSAEADDRNOTAVAIL
         code = errorFromErrno(self._sock.connect_ex(address))
         if code is WSAError.WSAECONNABORTED:
             # Linux says this once, of the attempt before.
@@ -81,6 +87,9 @@ class Attempt:
         if code is WSAError.WSAEWOULDBLOCK and self._sock.family == UNIX:
             # The listener's queue is full, and Linux does not wait: nothing is under way.
             code = WSAError.WSAECONNREFUSED
+        if code is WSAError.WSAEADDRNOTAVAIL and self._sock.family == AF_INET:
+            # Of IPv4 Linux says this only where the local port has a connection to there already, or none is free.
+            code = WSAError.WSAEADDRINUSE
         return code
 
     def conclude(self, failure: WSAError | None) -> WSAError | None:
@@ -92,6 +101,8 @@ class Attempt:
         """
         if failure is None:
             return WSAError.NO_ERROR if self.arrived() else None
+        if failure in _BROKEN:
+            return WSAError.NO_ERROR
         code = self.next() if self._left else failure
         return None if code in UNDER_WAY else code
 

@@ -134,7 +134,10 @@ class SocketDescriptor:
     def _as_adopt(self, sock: socket.socket, window: Window, phase: Phase, selected: int) -> None:
         """
         Become the owner of C{sock}.  The caller calls L{_as_settle} when all else is set.
+
+        @raise OSError: the window has no descriptor; nothing is changed then.
         """
+        window.open()
         sock.setblocking(False)
         self._as_sock = sock
         self._as_fd = sock.fileno()
@@ -473,7 +476,8 @@ class SocketDescriptor:
         failure = self._as_failure()
         code = attempt.conclude(failure)
         if failure is not None:
-            self._as_error = None
+            # Of a connection that was made and lost OnClose is to tell it.
+            self._as_error = failure if code is _NO_ERROR else None
             # libuv stops to watch what has failed, and does not say so: the next attempt is registered anew.
             window.watch(self, self._as_interest, UNWATCHED)
             self._as_interest = UNWATCHED

@@ -112,10 +112,14 @@ class Handle(Transfer):
             raise Rejected(WSAError.WSAEPROTONOSUPPORT)
         window = self._as_openingWindow()
         sock = socket.socket(family, kind, protocol)
-        if family == AF_INET6:
-            # Off by default on Linux, on by default on Windows.
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        self._as_adopt(sock, window, Phase.NEW if kind == SOCK_STREAM else Phase.UNNAMED, selected)
+        try:
+            if family == AF_INET6:
+                # Off by default on Linux, on by default on Windows.
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            self._as_adopt(sock, window, Phase.NEW if kind == SOCK_STREAM else Phase.UNNAMED, selected)
+        except BaseException:
+            sock.close()
+            raise
         window.enter(self)
 
     def _as_closed(self) -> None:
@@ -185,12 +189,12 @@ class Handle(Transfer):
         sock = socket.socket(fileno=fd)
         try:
             phase = phaseOf(sock)
+            self._as_adopt(sock, window, phase, selected)
         except BaseException:
             sock.detach()
             raise
         if given is not None:
             given.detach()
-        self._as_adopt(sock, window, phase, selected)
         if phase is Phase.CONNECTING:
             self._as_attempt = Attempt(sock)
         if sock.type == SOCK_STREAM and sock.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE):
@@ -228,7 +232,8 @@ class Handle(Transfer):
             self._as_closed()
             self._as_asked = rSrc._as_asked
             window = self._as_openingWindow()
-        except Rejected:
+            window.open()
+        except BaseException:
             duplicate.close()
             raise
         if rSrc._as_attempt is not None and rSrc._as_attempt.lookup is not None:

@@ -105,7 +105,7 @@ def encode(option: Row, value: Any, lpOptionValue: Any, lpOptionLen: Any) -> int
     @return: how many were.
     @raise Rejected: C{WSAEFAULT}, the buffer is too small.
     """
-    room = filled(lpOptionValue, lpOptionLen)
+    room = filled(lpOptionValue, lpOptionLen, ("lpOptionValue", "lpOptionLen"))
     least = 1 if option.type == BOOL else option.size
     if len(room) < least:
         raise Rejected(WSAError.WSAEFAULT)

@@ -69,6 +69,14 @@ class Window(Protocol):
     reactor: Any
     thread: int
 
+    def open(self) -> None:
+        """
+        A socket is about to come: what that needs is had now, so that nothing that the socket does later can fail
+        for want of a descriptor.
+
+        @raise OSError: there is none.
+        """
+
     def watch(self, descriptor: Watched, old: int, new: int) -> None:
         """
         Call C{descriptor._as_ready} when something of C{new} is ready, and keep the descriptor alive.

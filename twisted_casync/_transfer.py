@@ -32,6 +32,19 @@ _RECEIVED_URGENT: Final = REENABLED_BY["Receive of urgent data"]
 _BLOCKED: Final = REENABLED_BY["Send that would have blocked"]
 _BROADCAST: Final = "255.255.255.255"
 
+_OF_THE_CALL: Final = (
+    # Nearly always it is this one.
+    WSAError.WSAEWOULDBLOCK,
+    WSAError.WSAEACCES,
+    WSAError.WSAEFAULT,
+    WSAError.WSAEINVAL,
+    WSAError.WSAEMSGSIZE,
+    WSAError.WSAENOBUFS,
+    WSAError.WSAENOTSOCK,
+    WSAError.WSAEOPNOTSUPP,
+)
+"""What is wrong with one call, and says nothing of the connection that it was made on."""
+
 
 class _Truncated(Exception):
     """
@@ -220,9 +233,9 @@ class Transfer(SocketDescriptor):
         What a failed call means, and what is to be remembered of it: the kernel says it only once.
         """
         code = errorFromErrno(error.errno)
-        if code is WSAError.WSAEWOULDBLOCK:
+        if code in _OF_THE_CALL:
             return code
-        if self._as_phase is Phase.CONNECTED and code is not WSAError.WSAENOBUFS:
+        if self._as_phase is Phase.CONNECTED:
             self._as_note(code)
             return self._as_error or code
         if self._as_phase is Phase.DATAGRAM or self._as_phase is Phase.UNNAMED:
@@ -299,8 +312,13 @@ class Transfer(SocketDescriptor):
         """
         code = self._as_failing(error)
         if self._as_phase is Phase.CONNECTED and code is WSAError.WSAECONNABORTED:
-            # What Linux calls a broken pipe, whatever had broken it.
-            code = WSAError.WSAECONNRESET
+            said = errorFromErrno(error.errno)
+            if said is WSAError.WSAECONNABORTED:
+                # What Linux calls a broken pipe, whatever had broken it.
+                code = WSAError.WSAECONNRESET
+            elif said is WSAError.WSAENETRESET:
+                # OnClose and Receive have no other word for it than for an abort; Send has.
+                code = said
         SetLastError(code)
         if code is WSAError.WSAEWOULDBLOCK:
             self._as_blocked()

@@ -69,7 +69,8 @@ class _Handles:
         return iter([*self.waiting.values(), *self.known.values()])
 
     def find(self, fd: int) -> SocketDescriptor | None:
-        return self.waiting.get(fd) or self.known.get(fd)
+        waiting = self.waiting.get(fd)
+        return self.known.get(fd) if waiting is None else waiting
 
     def hold(self, descriptor: SocketDescriptor) -> None:
         fd = descriptor.fileno()
@@ -109,15 +110,26 @@ class _InnerSet:
         # What the kernel said in this turn, by descriptor, as far as it still stands.
         self.due: dict[int, int] = {}
 
+    def open(self) -> None:
+        """
+        @raise OSError: there is no descriptor for it.
+        """
+        if self._epoll is None and hasattr(select, "epoll"):
+            self._epoll = select.epoll()
+
+    def close(self) -> None:
+        if self._epoll is not None:
+            self._epoll.close()
+            self._epoll = None
+
     def change(self, fd: int, old: int, new: int) -> None:
         """
         @param old: the interest in C{fd} so far, negative where it is not registered.
         @param new: the interest from now on; negative: none.
         """
         if self._epoll is None:
-            if new < 0:
-                return
-            self._epoll = select.epoll()
+            return
+        if not self._registered and new >= 0:
             self._window.reactor.addReader(self)
         try:
             if old < 0 <= new:
@@ -131,10 +143,8 @@ class _InnerSet:
             if not _closedBeneath(error):
                 raise
         self._registered += (new >= 0) - (old >= 0)
-        if not self._registered:
+        if not self._registered and old >= 0:
             self._window.reactor.removeReader(self)
-            self._epoll.close()
-            self._epoll = None
 
     def fileno(self) -> int:
         """
@@ -221,6 +231,9 @@ class _Window:
     def _innerSet(self) -> _InnerSet:
         return _InnerSet(self)
 
+    def open(self) -> None:
+        self._inner.open()
+
     def enter(self, descriptor: SocketDescriptor) -> None:
         """
         A socket was opened.
@@ -245,6 +258,7 @@ class _Window:
             self._call.cancel()
             self._call = None
         if not self.handles:
+            self._inner.close()
             _thread.windows.pop(id(self.reactor), None)
 
     def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
@@ -335,8 +349,7 @@ class DirectWindow(_Window):
         return _BesideSet(self)
 
     def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
-        if hasattr(select, "epoll"):
-            self._inner.change(descriptor.fileno(), self._besides(old), self._besides(new))
+        self._inner.change(descriptor.fileno(), self._besides(old), self._besides(new))
         reactor = self.reactor
         before, after = max(old, 0), max(new, 0)
         try:

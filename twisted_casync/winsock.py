@@ -217,13 +217,15 @@ class WSAError(IntEnum):
         return self.name
 
     NO_ERROR = 0, "The operation completed successfully."
-    WSAEINTR = 10004, "Interrupted function call.", "EINTR"
+    WSAEINTR = 10004, "Interrupted function call."
     WSAEBADF = 10009, "File handle is not valid."
     WSAEACCES = 10013, "Permission denied.", "EACCES", "EPERM"
     WSAEFAULT = 10014, "Bad address.", "EFAULT"
     WSAEINVAL = 10022, "Invalid argument.", "EINVAL", "ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"
     WSAEMFILE = 10024, "Too many open files.", "EMFILE", "ENFILE"
-    WSAEWOULDBLOCK = 10035, "Resource temporarily unavailable.", "EAGAIN", "EWOULDBLOCK", "EINPROGRESS"
+    # EINTR: WSAEINTR is of a blocking call that the program has cancelled.  A call that does not block, and that a
+    # signal has interrupted, moved nothing and can be repeated; a connect goes on by itself (connect(2)).
+    WSAEWOULDBLOCK = 10035, "Resource temporarily unavailable.", "EAGAIN", "EWOULDBLOCK", "EINPROGRESS", "EINTR"
     WSAEINPROGRESS = 10036, "Operation now in progress."
     WSAEALREADY = 10037, "Operation already in progress.", "EALREADY"
     WSAENOTSOCK = 10038, "Socket operation on nonsocket.", "ENOTSOCK", "EBADF"
@@ -382,7 +384,13 @@ WSANO_RECOVERY: Final = WSAError.WSANO_RECOVERY
 WSANO_DATA: Final = WSAError.WSANO_DATA
 
 _ERRNOS = {getattr(errno, name): code for code in WSAError for name in code.platform if hasattr(errno, name)}
-_LOOKUPS = {getattr(socket, name): code for code in WSAError for name in code.platform if hasattr(socket, name)}
+# By their prefix: the socket module has some names of errno too, and other platforms give both the same numbers.
+_LOOKUPS = {
+    getattr(socket, name): code
+    for code in WSAError
+    for name in code.platform
+    if name.startswith("EAI_") and hasattr(socket, name)
+}
 
 
 def errorFromErrno(number: int | None) -> WSAError:
