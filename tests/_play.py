@@ -11,11 +11,18 @@ from typing import Any
 
 import pytest
 from _reactors import LIMIT, WAYS, reactorOf, run
+from twisted.logger import capturedLogs
 
 Script = Generator[Callable[[], bool], None, None]
 
 
-def play(reactor: Any, script: Script, limit: float = LIMIT) -> None:
+class Mistake(Exception):
+    """
+    What a handler raises on purpose; any other failure in the log fails the test.
+    """
+
+
+def play(reactor: Any, script: Script, limit: float = LIMIT, pace: float = 0.002) -> None:
     """
     Run the reactor until a script has ended.  The sockets that are open then are told of the reactor's stop, so what
     they were told is looked at by the script.
@@ -36,15 +43,20 @@ def play(reactor: Any, script: Script, limit: float = LIMIT) -> None:
             return True
         return False
 
-    try:
-        run(reactor, done, limit)
-    except AssertionError as late:
-        # Raised where the script waits, so that the report shows for what.
-        script.throw(late)
-    finally:
-        script.close()
-    if failures:
-        raise failures[0]
+    with capturedLogs() as events:
+        try:
+            run(reactor, done, limit, pace)
+        except AssertionError as late:
+            # Raised where the script waits, so that the report shows for what.
+            script.throw(late)
+        finally:
+            script.close()
+    # The second is what twisted.python.log, which reactors use, calls it.
+    logged = [event.get("log_failure") or event.get("failure") for event in events]
+    failures += [failure.value for failure in logged if failure]
+    for failure in failures:
+        if not isinstance(failure, Mistake):
+            raise failure
 
 
 def turns(count: int = 5) -> Callable[[], bool]:
@@ -66,8 +78,9 @@ def played(script: Callable[..., Script]) -> Callable[..., None]:
             play(reactor, script(reactor, **arguments))
 
     # pytest reads the parameters from here, and no fixture is named `reactor`.
-    del test.__wrapped__  # type: ignore[attr-defined]  # functools.wraps has set it
+    del test.__wrapped__
     parameters = list(inspect.signature(script).parameters.values())[1:]
     way = inspect.Parameter("way", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     test.__signature__ = inspect.Signature([way, *parameters])  # type: ignore[attr-defined]  # PEP 362
-    return pytest.mark.parametrize("way", WAYS)(test)
+    everywhere: Callable[..., None] = pytest.mark.parametrize("way", WAYS)(test)
+    return everywhere

@@ -76,10 +76,11 @@ def reactorOf(way: str) -> Iterator[Any]:
         assert leftReaders == [] and leftWriters == [], "closed sockets left registrations behind"
 
 
-def run(reactor: Any, until: Callable[[], bool], limit: float = LIMIT) -> None:
+def run(reactor: Any, until: Callable[[], bool], limit: float = LIMIT, pace: float = 0.002) -> None:
     """
-    Run the reactor until a condition holds; it is looked at after every notification and every few milliseconds.
+    Run the reactor until a condition holds.
 
+    @param pace: the seconds after which the condition is looked at again.
     @raise AssertionError: it did not come to hold within C{limit} seconds.
     """
     state = {"late": False}
@@ -88,7 +89,7 @@ def run(reactor: Any, until: Callable[[], bool], limit: float = LIMIT) -> None:
         if until():
             reactor.stop()
         else:
-            reactor.callLater(0.002, look)
+            reactor.callLater(pace, look)
 
     def late() -> None:
         state["late"] = True

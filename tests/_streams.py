@@ -12,7 +12,7 @@ from typing import Any
 
 from _reactors import LIMIT, Recorder, must
 
-from twisted_casync import GetLastError, WSAError
+from twisted_casync import CAsyncSocket, GetLastError, WSAError
 
 LOCALHOST = "127.0.0.1"
 
@@ -63,7 +63,7 @@ def portOf(listener: Recorder) -> int:
     return port
 
 
-def beginConnect(client: Recorder, port: int, host: str = LOCALHOST) -> None:
+def beginConnect(client: CAsyncSocket, port: int, host: str = LOCALHOST) -> None:
     """
     Connect as a program does: it would block, and OnConnect is to tell how it ends.
     """
@@ -71,14 +71,15 @@ def beginConnect(client: Recorder, port: int, host: str = LOCALHOST) -> None:
     assert GetLastError() == WSAError.WSAEWOULDBLOCK
 
 
-def fill(sender: Recorder) -> int:
+def fill(sender: Recorder, piece: int = 65536) -> int:
     """
     Send until it would block.
 
+    @param piece: the bytes of one Send.
     @return: how much went.
     """
     total = 0
-    chunk = bytes(65536)
+    chunk = bytes(piece)
     while (count := sender.Send(chunk)) > 0:
         total += count
     assert GetLastError() == WSAError.WSAEWOULDBLOCK

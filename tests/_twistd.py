@@ -70,15 +70,17 @@ class Child:
             self._ended = True
             self._more.notify_all()
 
-    def waitFor(self, pattern: str) -> re.Match[str]:
-        """The first match among the lines printed so far and from now on."""
+    def waitFor(self, pattern: str, times: int = 1) -> re.Match[str]:
+        """The first match, or the one of that number, among the lines printed so far and from now on."""
         seen = 0
         deadline = time.monotonic() + PATIENCE
         with self._more:
             while True:
                 for line in self.lines[seen:]:
                     if match := re.search(pattern, line):
-                        return match
+                        times -= 1
+                        if not times:
+                            return match
                 seen = len(self.lines)
                 left = deadline - time.monotonic()
                 if self._ended or left <= 0:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from random import Random
+from socket import socketpair
 from typing import Any
 
 import pytest
@@ -130,9 +131,14 @@ def test_a_refusal_is_told_once_and_nothing_else(reactor: Any) -> Script:
 def test_the_same_object_connects_after_a_refusal(reactor: Any, inside: bool) -> Script:
     port, holder = refusingPort()
     listener = listening(reactor)
+
+    def again(client: Recorder) -> None:
+        if client.told[-1] != ("OnConnect", 0):
+            beginConnect(client, portOf(listener))
+
     client = Recorder(reactor)
     if inside:
-        client.handlers["OnConnect"] = lambda self: len(self.told) > 1 or beginConnect(self, portOf(listener))
+        client.handlers["OnConnect"] = again
     must(client.Create())
     with holder:
         beginConnect(client, port)
@@ -149,7 +155,12 @@ def test_the_same_object_connects_after_a_refusal(reactor: Any, inside: bool) ->
 @played
 def test_every_refusal_of_several_is_told(reactor: Any) -> Script:
     port, holder = refusingPort()
-    client = Recorder(reactor, OnConnect=lambda self: len(self.told) > 2 or beginConnect(self, port))
+
+    def again(client: Recorder) -> None:
+        if len(client.told) < 3:
+            beginConnect(client, port)
+
+    client = Recorder(reactor, OnConnect=again)
     must(client.Socket())
     with holder:
         beginConnect(client, port)
@@ -322,6 +333,25 @@ def test_a_send_that_would_block_brings_OnSend_once_there_is_room(reactor: Any) 
         yield lambda: len(child.told) >= 2
         # What succeeds brings none.
         assert child.Send(b"x") == 1
+        yield turns()
+        assert child.told == told("OnSend", "OnSend")
+
+
+@played
+def test_a_send_that_would_block_brings_OnSend_also_if_none_was_short(reactor: Any) -> Script:
+    """Over a UNIX socket, which takes a small piece whole or not at all."""
+    here, there = socketpair()
+    child = Recorder(reactor)
+    must(child.Attach(here))
+    with there:
+        yield lambda: child.told == told("OnSend")
+        left = fill(child, 1000)
+        assert left % 1000 == 0
+        yield turns()
+        assert child.told == told("OnSend")
+        while left:
+            left -= len(there.recv(left))
+        yield lambda: len(child.told) >= 2
         yield turns()
         assert child.told == told("OnSend", "OnSend")
 

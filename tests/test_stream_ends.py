@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from _play import Script, played, turns
 from _reactors import WAYS, Recorder, must, reactorOf, run
-from _streams import accepted, beginConnect, fill, listening, peerOf, portOf, refusingPort, reset, told
+from _streams import LOCALHOST, accepted, beginConnect, fill, listening, peerOf, portOf, refusingPort, reset, told
 
 from twisted_casync import (
     FD_ALL_EVENTS,
@@ -27,7 +27,7 @@ RESET = WSAError.WSAECONNRESET
 ABORTED = WSAError.WSAECONNABORTED
 
 
-def failsWith(code: WSAError, result: int) -> bool:
+def failsWith(code: int, result: int) -> bool:
     return result == SOCKET_ERROR and GetLastError() == code
 
 
@@ -148,6 +148,32 @@ def test_an_end_that_was_there_before_the_connection_was_told(reactor: Any) -> S
     yield turns()
     assert [name for name in client.names() if name != "OnSend"] == ["OnConnect", "OnReceive", "OnClose"]
     assert client.received == b"hello"
+
+
+@pytest.mark.parametrize("before", ["nothing", "data", "half-close"])
+@played
+def test_a_reset_that_was_there_before_the_connection_was_told(reactor: Any, before: str) -> Script:
+    """It was made all the same, and no refusal."""
+    door = socket.create_server((LOCALHOST, 0))
+    client = Recorder(reactor)
+    must(client.Create())
+    beginConnect(client, door.getsockname()[1])
+    peer, _ = door.accept()
+    if before == "data":
+        peer.sendall(b"lost")
+    elif before == "half-close":
+        peer.shutdown(socket.SHUT_WR)
+    reset(peer)
+    door.close()
+    yield lambda: "OnClose" in client.names()
+    yield turns()
+    assert client.told[0] == ("OnConnect", 0)
+    # After a half close Linux knows it by another name.
+    assert client.told[-1] == ("OnClose", ABORTED if before == "half-close" else RESET)
+    assert client.names().count("OnClose") == 1
+    client.readAll()
+    assert failsWith(client.told[-1][1], client.Receive(bytearray(1)))
+    assert client.GetPeerName() is not None
 
 
 @played

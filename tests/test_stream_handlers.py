@@ -4,13 +4,14 @@ What handlers do to their own socket and to others, on every reactor: close, cre
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from _play import Script, played, turns
+from _play import Mistake, Script, played, turns
 from _reactors import Recorder, must
 from _streams import accepted, beginConnect, listening, peerOf, portOf, told
 from twisted.logger import capturedLogs
@@ -38,7 +39,8 @@ def arranged(reactor: Any, name: str, then: Callable[[Recorder], Any]) -> tuple[
         must(client.Create())
         beginConnect(client, portOf(listener))
         return client, listener
-    child, peer = accepted(reactor, **{name: then})
+    child, peer = accepted(reactor)
+    child.handlers[name] = then
     peer.sendall(b"data")
     peer.send(b"!", socket.MSG_OOB)
     if name == "OnClose":
@@ -112,9 +114,6 @@ def test_a_handler_can_create_its_socket_anew(reactor: Any, name: str, number: s
 @everyHandler
 @played
 def test_a_handler_that_raises_aborts_its_socket_and_no_other(reactor: Any, name: str) -> Script:
-    class Mistake(Exception):
-        pass
-
     def fail(subject: Recorder) -> None:
         raise Mistake
 
@@ -146,9 +145,29 @@ def test_a_handler_that_raises_aborts_its_socket_and_no_other(reactor: Any, name
 
 
 @played
+def test_a_handler_that_raises_at_the_second_message_aborts_its_socket(reactor: Any) -> Script:
+    def fail(child: Recorder) -> None:
+        child.readAll()
+        if child.received == b"onetwo":
+            raise Mistake
+
+    child, peer = accepted(reactor, OnReceive=fail)
+    with peer:
+        yield lambda: child.told == told("OnSend")
+        peer.sendall(b"one")
+        yield lambda: child.received == b"one"
+        peer.sendall(b"two")
+        yield lambda: child.m_hSocket == -1
+        yield turns()
+        assert child.told == [*told("OnSend", "OnReceive", "OnReceive"), ABORTED]
+        with pytest.raises(ConnectionResetError):
+            peer.recv(1)
+
+
+@played
 def test_a_handler_that_fails_to_bury_its_socket_is_logged_too(reactor: Any) -> Script:
     def fail(subject: Recorder) -> None:
-        raise ValueError
+        raise Mistake
 
     child, peer = accepted(reactor, OnSend=fail, OnClose=fail)
     with capturedLogs() as events, peer:
@@ -162,7 +181,7 @@ def test_a_handler_that_fails_to_bury_its_socket_is_logged_too(reactor: Any) -> 
 def test_a_handler_that_raises_after_it_closed_its_socket_is_logged_and_told(reactor: Any) -> Script:
     def fail(subject: Recorder) -> None:
         subject.Close()
-        raise ValueError
+        raise Mistake
 
     child, peer = accepted(reactor, OnSend=fail)
     with capturedLogs() as events, peer:
@@ -253,6 +272,33 @@ def test_a_number_that_is_used_again_is_not_told_what_was_posted_to_its_former_s
     with peer:
         yield turns()
         assert former.told == heir.told == []
+
+
+@played
+def test_what_was_posted_to_an_objects_former_socket_is_not_told_of_its_next(reactor: Any) -> Script:
+    here, there = socket.socketpair()
+    here.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while here.send(bytes(1000)):
+            pass
+    child, peer = accepted(reactor)
+    # It was due OnSend, and what it has now can't send.
+    replace(child, child, here)
+    with peer, there:
+        yield turns()
+        assert child.told == []
+
+
+@played
+def test_the_last_socket_can_be_closed_before_the_kernel_is_asked(reactor: Any) -> Script:
+    """It is due OnSend from Accept when the reactor comes for its data."""
+    yield turns()
+    child, peer = accepted(reactor, OnSend=Recorder.Close)
+    with peer:
+        peer.sendall(b"x")
+        yield lambda: child.told != []
+        yield turns()
+        assert child.told == told("OnSend")
 
 
 @played

@@ -4,7 +4,6 @@ Urgent data on every reactor: it arrives, it is told of once, and no way of rece
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import pytest
@@ -335,6 +334,32 @@ def test_out_of_line_again_it_is_told_again(reactor: Any) -> Script:
         yield lambda: child.told != []
         assert child.told == told("OnOutOfBandData")
         assert urgent(child) == b"!"
+
+
+@played
+def test_to_say_out_of_line_again_where_it_is_tells_nothing_again(reactor: Any) -> Script:
+    child, peer = accepted(reactor)
+    must(child.AsyncSelect(QUIET))
+    with peer:
+        peer.send(b"!", MSG_OOB)
+        yield lambda: child.told != []
+        must(child.SetSockOpt(SO_OOBINLINE, False))
+        yield turns()
+        assert child.told == told("OnOutOfBandData")
+        assert urgent(child) == b"!"
+
+
+@played
+def test_who_receives_no_more_is_told_of_no_urgent_byte_wherever_it_would_stand(reactor: Any) -> Script:
+    child, peer = accepted(reactor)
+    must(child.AsyncSelect(QUIET))
+    must(child.SetSockOpt(SO_OOBINLINE, True))
+    must(child.ShutDown(child.receives))
+    must(child.SetSockOpt(SO_OOBINLINE, False))
+    with peer:
+        peer.send(b"!", MSG_OOB)
+        yield turns()
+        assert child.told == []
 
 
 @played

@@ -11,6 +11,7 @@ Where each idea lives, from the facts to the face; a module imports only what st
  - C{_notify}: whether an event is news.
  - C{_arguments}, C{_sockaddr}: what a program may pass.  C{_urgent}: urgent data on Linux.  C{_lookup}: names.
  - C{_descriptor}: the socket as the reactor's descriptor.  C{_window}: where readiness comes from.
+ - C{_threads}: what MFC keeps per thread.
  - C{_options}, C{_binding}: Winsock's options and ports over the platform's.
  - C{_transfer}: the calls that move data.  C{_casyncsocket}: the other members.
  - L{services}, C{tap}: what C{twistd casync} runs.  L{testing}: for the tests of programs that use this.
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 from . import interfaces, winsock
 from ._casyncsocket import CAsyncSocket
-from ._window import AfxSocketInit, AfxSocketTerm
+from ._threads import AfxSocketInit, AfxSocketTerm
 from .interfaces import *  # noqa: F403  # the public names of these two are those of the package
 from .winsock import *  # noqa: F403
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from ._arguments import Rejected
 from ._sockaddr import UNIX, SockAddr
-from ._window import openSockets
+from ._threads import openSockets
 from .winsock import AF_INET6, SOCK_STREAM, WSAError, errorFromErrno
 
 __all__ = ["bind", "dissolve"]

@@ -26,7 +26,7 @@ from ._notify import ALL, OOB, READ, REENABLED_BY, WRITE, Phase
 from ._options import Settings, decode, encode, row
 from ._readiness import URGENT, WRITABLE
 from ._sockaddr import SIZE, UNIX, SockAddr, isEmpty, isSockAddr, named, portNumber, sized, sockaddr
-from ._window import socketOf
+from ._threads import socketOf
 from .interfaces import IAsyncSocket
 from .winsock import (
     AF_INET,
@@ -243,8 +243,10 @@ class CAsyncSocket(Handle):
             self._as_settle()
 
     def Accept(self, rConnectedSocket: CAsyncSocket, lpSockAddr: bool = False, lpSockAddrLen: int | None = None) -> Any:
+        # None is NULL: nobody wants to know the address.
+        wanted = lpSockAddr is not None and integer(lpSockAddr, "lpSockAddr")
         address = self._as_accept(rConnectedSocket, lpSockAddrLen)
-        return address if lpSockAddr else address is not None
+        return address if wanted else address is not None
 
     @member(False)
     def ShutDown(self, nHow: int = sends) -> bool:
@@ -252,6 +254,7 @@ class CAsyncSocket(Handle):
         how = integer(nHow, "nHow")
         if how not in (self.receives, self.sends, self.both):
             raise Rejected(WSAError.WSAEINVAL)
+        self._as_progress()
         if self._as_phase is Phase.CONNECTED:
             if how != self.receives:
                 self._as_finish(sock)
@@ -316,7 +319,8 @@ class CAsyncSocket(Handle):
         if self._as_settings is None:
             self._as_settings = Settings()
         self._as_settings.set(sock, nOptionName, option, value)
-        if nLevel == SOL_SOCKET and nOptionName == Option.SO_OOBINLINE and self._as_phase is Phase.CONNECTED:
+        receives = self._as_phase is Phase.CONNECTED and self._as_rules.possible & READ
+        if nLevel == SOL_SOCKET and nOptionName == Option.SO_OOBINLINE and receives:
             (self._as_rules.forbid if value else self._as_rules.allow)(OOB)
             self._as_rearm()
         return True

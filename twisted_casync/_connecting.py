@@ -16,7 +16,7 @@ from ._notify import Phase
 from ._sockaddr import UNIX, SockAddr, isEmpty
 from .winsock import AF_INET, SOCK_STREAM, WSAError, errorFromErrno
 
-__all__ = ["UNDER_WAY", "Attempt", "phaseOf", "unconnected"]
+__all__ = ["UNDER_WAY", "Attempt", "hasFinished", "phaseOf", "unconnected"]
 
 UNDER_WAY: Final = (WSAError.NO_ERROR, WSAError.WSAEWOULDBLOCK)
 """What is left by a connect(2) that has not failed."""
@@ -26,6 +26,8 @@ _BROKEN: Final = (WSAError.WSAECONNRESET, WSAError.WSAECONNABORTED)
 
 _SYN_SENT: Final = (2, 3)
 """The states of TCP_INFO, tcp(7), in which a connect is under way."""
+_FIN_SENT: Final = (4, 5, 9, 11)
+"""Those in which this side has ended its stream."""
 
 
 class Attempt:
@@ -144,7 +146,18 @@ def phaseOf(sock: socket.socket) -> Phase:
     try:
         sock.getpeername()
     except OSError:
-        if sock.family != UNIX and sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO) & 0xFF in _SYN_SENT:
+        if sock.family != UNIX and _state(sock) in _SYN_SENT:
             return Phase.CONNECTING
         return unconnected(sock)
     return Phase.CONNECTED
+
+
+def hasFinished(sock: socket.socket) -> bool:
+    """
+    @return: whether the sending side of a connected stream was shut down.  Of a UNIX socket that can't be told.
+    """
+    return sock.family != UNIX and _state(sock) in _FIN_SENT
+
+
+def _state(sock: socket.socket) -> int:
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO) & 0xFF

@@ -29,7 +29,7 @@ from zope.interface import implementer
 
 from ._connecting import Attempt, unconnected
 from ._lookup import Lookup
-from ._notify import ACCEPT, ALL, CLOSE, CONNECT, OOB, READ, WRITE, Notifications, Phase
+from ._notify import ACCEPT, ALL, CLOSE, CONNECT, HANDLERS, OOB, READ, WRITE, Notifications, Phase
 from ._options import Settings
 from ._readiness import ENDED, FAILED, HUNG_UP, INTEREST, READABLE, RELEASED, UNWATCHED, URGENT, WRITABLE, Window
 from ._sockaddr import SockAddr
@@ -38,19 +38,9 @@ from .winsock import WSAError, errorFromErrno
 
 __all__ = ["SocketDescriptor"]
 
-HANDLERS: Final = {
-    READ: "OnReceive",
-    WRITE: "OnSend",
-    OOB: "OnOutOfBandData",
-    ACCEPT: "OnAccept",
-    CONNECT: "OnConnect",
-    CLOSE: "OnClose",
-}
-
 _CONNECT_OR_READ: Final = CONNECT | READ
 
-_ABORT: Final = struct.pack("ii", 1, 0)
-"""C{struct linger}: a close resets the connection (socket(7))."""
+_ABORT: Final = struct.pack("ii", 1, 0)  # struct linger: a close resets the connection (socket(7))
 
 _NO_ERROR: Final = WSAError.NO_ERROR
 _log = Logger()
@@ -232,6 +222,9 @@ class SocketDescriptor:
                 interest |= URGENT
             if self._as_ended:
                 interest &= WRITABLE | URGENT
+            elif not rules.possible & CLOSE:
+                # Only a connection ends.  Two pollers for one datagram socket would not agree who tells its error.
+                interest &= ~ENDED
         if interest != self._as_interest:
             window.watch(self, self._as_interest, interest)
             self._as_interest = interest
@@ -243,7 +236,8 @@ class SocketDescriptor:
         Something may be news that was none: register for it, or, of what no poller will say again, look again.
         """
         self._as_settle()
-        if (self._as_ended or self._as_urgent) and self._as_window is not None and self._as_rules.enabled:
+        known = self._as_ended or self._as_urgent or self._as_error is not None
+        if known and self._as_window is not None and self._as_rules.enabled:
             self._as_window.post(self, 0)
 
     # -- the doors
@@ -276,13 +270,14 @@ class SocketDescriptor:
         """
         Something has happened; what, the window knows.
 
-        @param door: the bits that whoever says so was asked to look for.
+        @param door: the bits that whoever says so was asked to look for; without any, a failure.
         """
         if self._as_window is not None:
             self._as_window.deliver()
+        interest = self._as_interest
         # A poll reactor comes also for an event of a registration that was removed earlier in the same turn.
-        if self._as_interest >= 0 and self._as_interest & door and self._as_window is not None:
-            bits = self._as_window.look(self) & (self._as_interest | FAILED | HUNG_UP)
+        if interest >= 0 and (interest & door or not interest) and self._as_window is not None:
+            bits = self._as_window.look(self) & (interest | FAILED | HUNG_UP)
             if bits:
                 self._as_ready(bits)
 
@@ -345,7 +340,8 @@ class SocketDescriptor:
             if event == CONNECT:
                 self._as_call(event, outcome)
             elif event == CLOSE:
-                self._as_call(event, self._as_error or _NO_ERROR)
+                # A reset may have come since the end of the stream was found.
+                self._as_call(event, self._as_failure() or _NO_ERROR)
             else:
                 if event == READ and not self._as_ahead:
                     self._as_fresh = self._as_thread
@@ -394,7 +390,7 @@ class SocketDescriptor:
         # The result of a connection attempt that was found to have succeeded before the reactor said so.
         events = self._as_rules.enabled & CONNECT
         if not bits and self._as_window is not None:
-            bits = self._as_window.look(self) & (WRITABLE | URGENT)
+            bits = self._as_window.look(self) & ~READABLE
         if bits & (FAILED | HUNG_UP | ENDED):
             self._as_ended |= bits & (FAILED | HUNG_UP | ENDED)
             if bits & (FAILED | HUNG_UP):

@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 
 from ._arguments import Rejected, integer
 from ._binding import bind
-from ._connecting import Attempt, phaseOf, unconnected
+from ._connecting import Attempt, hasFinished, phaseOf, unconnected
 from ._member import member
 from ._notify import OOB, WRITE, Phase
 from ._options import Settings
 from ._readiness import WRITABLE
 from ._sockaddr import ANY, UNIX, SockAddr, isSockAddr, named, portNumber, sized, sockaddr
+from ._threads import checkedReactor, socketOf, windowOf
 from ._transfer import Transfer
-from ._window import checkedReactor, socketOf, windowOf
 from .winsock import (
     AF_INET,
     AF_INET6,
@@ -90,7 +90,7 @@ class Handle(Transfer):
     def CreateEx(self, pAI: Any, lEvent: int = FD_ALL_EVENTS) -> bool:
         if pAI is None:
             raise Rejected(WSAError.WSAEINVAL)
-        if isinstance(pAI, (str, bytes)) or not isinstance(pAI, Sequence) or len(pAI) < 3:
+        if isinstance(pAI, (str, bytes, memoryview)) or not isinstance(pAI, Sequence) or len(pAI) < 3:
             raise TypeError("pAI must be an entry of getaddrinfo, or its first three fields: family, type, protocol")
         self._as_open(pAI[0], pAI[1], pAI[2], lEvent)
         if len(pAI) > 4 and pAI[4] is not None:
@@ -197,6 +197,9 @@ class Handle(Transfer):
             given.detach()
         if phase is Phase.CONNECTING:
             self._as_attempt = Attempt(sock)
+        if phase is Phase.CONNECTED and hasFinished(sock):
+            self._as_sending = 0
+            self._as_rules.forbid(WRITE)
         if sock.type == SOCK_STREAM and sock.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE):
             self._as_rules.forbid(OOB)
         try:

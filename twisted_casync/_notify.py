@@ -24,7 +24,21 @@ from typing import Final
 
 from .winsock import Event
 
-__all__ = ["ALL", "ORDER", "POSSIBLE", "REENABLED_BY", "Notifications", "Phase"]
+__all__ = [
+    "ACCEPT",
+    "ALL",
+    "CLOSE",
+    "CONNECT",
+    "HANDLERS",
+    "OOB",
+    "ORDER",
+    "POSSIBLE",
+    "READ",
+    "REENABLED_BY",
+    "WRITE",
+    "Notifications",
+    "Phase",
+]
 
 # Plain integers: an IntFlag makes an object for each operation, and these are operated on with every message.
 READ: Final = int(Event.FD_READ)
@@ -82,6 +96,16 @@ REENABLED_BY: Final = {
 ORDER: Final = (CONNECT, ACCEPT, READ, OOB, WRITE, CLOSE)
 
 
+HANDLERS: Final = {
+    READ: "OnReceive",
+    WRITE: "OnSend",
+    OOB: "OnOutOfBandData",
+    ACCEPT: "OnAccept",
+    CONNECT: "OnConnect",
+    CLOSE: "OnClose",
+}
+
+
 class Notifications:
     """
     What is selected on one socket, and what would be news to it.
@@ -124,8 +148,9 @@ class Notifications:
 
     def allow(self, events: int) -> None:
         """
-        Take L{forbid} back, as far as C{events} are selected: they are news again.
+        Take L{forbid} back: what was forbidden is news again, as far as it is selected.
         """
+        events &= ~self.possible
         self.possible |= events
         self.enabled |= self.selected & events
 

@@ -17,7 +17,19 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from ._arguments import Rejected, integer
 from .winsock import WSAError
 
-__all__ = ["ANY", "SIZE", "UNIX", "SockAddr", "isEmpty", "isSockAddr", "named", "numeric", "sized", "sockaddr"]
+__all__ = [
+    "ANY",
+    "SIZE",
+    "UNIX",
+    "SockAddr",
+    "isEmpty",
+    "isSockAddr",
+    "named",
+    "numeric",
+    "portNumber",
+    "sized",
+    "sockaddr",
+]
 
 SockAddr: TypeAlias = "tuple[Any, ...] | str | bytes"
 

@@ -18,12 +18,16 @@ from ._descriptor import SocketDescriptor
 from ._lookup import Lookup
 from ._notify import OOB, READ, REENABLED_BY, WRITE, Phase
 from ._sockaddr import UNIX, SockAddr, isEmpty, isSockAddr, named, portNumber, sized, sockaddr
+from ._threads import isInitialised
 from ._urgent import atMark, takeUrgent
-from ._window import isInitialised
 from .winsock import AF_INET, SOCK_DGRAM, SOCKET_ERROR, MessageFlag, SetLastError, WSAError, errorFromErrno
 
 __all__ = ["Transfer"]
 
+# Compared by identity on the short ways: of an argument that may be anything not even the truth can be asked there.
+_NO_FLAGS: Final = 0
+# The buffers that say at once how many bytes they are.
+_COUNTED: Final = (memoryview, bytes, bytearray)
 _OOB: Final = int(MessageFlag.MSG_OOB)
 _PEEK: Final = int(MessageFlag.MSG_PEEK)
 _DONTROUTE: Final = int(MessageFlag.MSG_DONTROUTE)
@@ -79,7 +83,12 @@ class Transfer(SocketDescriptor):
 
     def Receive(self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0) -> int:
         rules = self._as_rules
-        if nFlags or nBufLen == 0 or self._as_fresh != get_ident() or not rules.possible & OOB:
+        if (
+            self._as_fresh != get_ident()
+            or nFlags is not _NO_FLAGS
+            or not (nBufLen is None or (type(nBufLen) is int and nBufLen))
+            or not rules.possible & OOB
+        ):
             return self._as_receive(lpBuf, nBufLen, nFlags)[0]
         # In OnReceive of a connected stream, for the first time: there is data, and it does not begin at a mark.
         self._as_fresh = 0
@@ -117,6 +126,8 @@ class Transfer(SocketDescriptor):
             view = filled(lpBuf, nBufLen)
             if self._as_window is not None and not self._as_fresh:
                 self._as_window.overtaken(self)
+            # Whether anything is left to tell of is to be found anew.
+            self._as_now &= ~(OOB if flags & _OOB else READ)
             self._as_fresh = 0
             self._as_receivable(flags)
             if self._as_phase is Phase.CONNECTED:
@@ -174,8 +185,8 @@ class Transfer(SocketDescriptor):
                 # Received in line, and never together with what is not urgent.
                 view = view[:1]
         count = sock.recv_into(view, 0, flags & _PEEK)
-        if not count and self._as_error is not None:
-            raise Rejected(self._as_error)
+        if not count:
+            self._as_ending()
         return count
 
     def _as_receive_urgent(self, sock: socket.socket, view: memoryview, flags: int) -> int:
@@ -207,13 +218,18 @@ class Transfer(SocketDescriptor):
         """
         if self._as_stalled:
             self._as_rearm()
-        if count:
-            return count
-        if self._as_error is not None:
-            SetLastError(self._as_error)
-            return SOCKET_ERROR
-        # Nothing was received: the end, unless there was no room.
-        return count if filled(lpBuf, nBufLen) else self._as_receive(lpBuf, nBufLen, 0)[0]
+        # Nothing was received: the end, unless there was no room; the general way knows.
+        return count or self._as_receive(lpBuf, nBufLen, 0)[0]
+
+    def _as_ending(self) -> None:
+        """
+        At the end of the stream Linux goes on saying so, also when a reset has come since.
+
+        @raise Rejected: one has.
+        """
+        code = self._as_failure()
+        if code is not None:
+            raise Rejected(code)
 
     def _as_unreceived(self, error: Exception, lpBuf: Any, nBufLen: int | None) -> int:
         """
@@ -248,14 +264,15 @@ class Transfer(SocketDescriptor):
     # -- sending
 
     def Send(self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0) -> int:
-        if nFlags or nBufLen is not None or self._as_sending != get_ident():
+        kind = type(lpBuf)
+        if nFlags is not _NO_FLAGS or nBufLen is not None or self._as_sending != get_ident() or kind not in _COUNTED:
             return self._as_send(lpBuf, nBufLen, nFlags, None)
         try:
-            size = len(lpBuf)
-            count = self._as_sock.send(lpBuf)  # type: ignore[union-attr]  # sending: there is one
+            size = lpBuf.nbytes if kind is memoryview else len(lpBuf)
+            count: int = self._as_sock.send(lpBuf)  # type: ignore[union-attr]  # sending: there is one
         except OSError as error:
             return self._as_unsent(error)
-        except TypeError:
+        except (ValueError, BufferError):
             # Nothing was sent, and the general way says why.
             return self._as_send(lpBuf, None, 0, None)
         if count < size:

@@ -209,7 +209,8 @@ class IAsyncSocket(IAsyncSocketNotifications):
         @param lpszSocketAddress: the local address in numbers; None for all interfaces.
         @return: True or False.
             Errors: WSAEAFNOSUPPORT, WSAEMFILE, WSAENOBUFS, WSAEPROTONOSUPPORT, WSAEPROTOTYPE,
-            WSAESOCKTNOSUPPORT (nSocketType), and those of Bind.
+            WSAESOCKTNOSUPPORT (nSocketType), WSAEINVAL (the object has a socket already; nothing was
+            touched), and those of Bind.
         @see: CAsyncSocket::Create. To set an option before Bind use Socket; for IPv6 and UNIX, CreateEx."""
 
     def CreateEx(pAI: Either, lEvent: int = 63) -> bool:
@@ -283,9 +284,9 @@ class IAsyncSocket(IAsyncSocketNotifications):
         @return: without a buffer a bool, an int (SO_RCVBUF and SO_SNDBUF in bytes; SO_ERROR a code, cleared
             by reading it) or a LINGER (l_linger in seconds); with one the number of bytes written; None after
             a failure.
-            Errors: WSAEFAULT (lpOptionLen is too small), WSAENOPROTOOPT (no such option; SO_BROADCAST of a
-            stream; SO_ACCEPTCONN, SO_DONTLINGER, SO_KEEPALIVE, SO_LINGER or SO_OOBINLINE of a datagram
-            socket).
+            Errors: WSAEFAULT (lpOptionLen is too small), WSAEINVAL (nLevel), WSAENOPROTOOPT (no such option;
+            SO_BROADCAST of a stream; SO_ACCEPTCONN, SO_DONTLINGER, SO_KEEPALIVE, SO_LINGER or SO_OOBINLINE of
+            a datagram socket).
         @see: CAsyncSocket::GetSockOpt, which needs the buffer."""
 
     def IOCtl(lCommand: int, lpArgument: int = 0) -> bool | int | None:
@@ -435,9 +436,7 @@ class IAsyncSocket(IAsyncSocketNotifications):
         @return: True or False. Errors: WSAEINVAL (nHow), WSAENOTCONN (a stream that is not connected).
         @see: CAsyncSocket::ShutDown"""
 
-    def Socket(
-        nSocketType: int = 1, lEvent: int = 63, nProtocolType: int = 0, nAddressFormat: int = 2
-    ) -> bool:
+    def Socket(nSocketType: int = 1, lEvent: int = 63, nProtocolType: int = 0, nAddressFormat: int = 2) -> bool:
         """Make a socket and leave Bind to the caller, who can set options before.
 
         @param nSocketType: SOCK_STREAM or SOCK_DGRAM.

@@ -38,6 +38,7 @@ class Options(usage.Options):
 
     @property
     def synopsis(self) -> str:
+        """The first line of the help, behind the program's name."""
         # A service's own synopsis is put behind this one, and its name between them.
         return "[options] SERVICE" if self.subCommand is None else "[options]"
 

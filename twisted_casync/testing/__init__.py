@@ -2,8 +2,10 @@
 Tools for testing what is built on C{CAsyncSocket}, and the class itself.
 
     - L{RecordingSocket}: a socket that remembers its notifications and lets a test wait for one.
+    - L{Recording}: what happened to some of them, calls and notifications, as a list of L{Event}s.
     - C{python -m twisted_casync.testing conformance SCENARIOS TRACES}: plays recorded scenarios through the
       class and compares what it does with what a Winsock did.
+    - C{python -m twisted_casync.testing diagrams PAGE}: draws typical courses, from runs of them, into a page.
 
 Importing this installs no reactor.
 """
@@ -11,5 +13,6 @@ Importing this installs no reactor.
 from __future__ import annotations
 
 from twisted_casync.testing._recorder import RecordingSocket
+from twisted_casync.testing._recording import Event, Recording
 
-__all__ = ["RecordingSocket"]
+__all__ = ["Event", "Recording", "RecordingSocket"]

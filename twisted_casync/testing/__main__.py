@@ -8,7 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from twisted_casync.testing import _conformance
+from twisted_casync.testing import _conformance, _diagrams
 
 __all__ = ["main"]
 
@@ -27,6 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     _conformance.addArguments(conformance)
     conformance.set_defaults(run=_conformance.run)
+    diagrams = commands.add_parser(
+        "diagrams",
+        help="draw typical courses of events into a page",
+        description="Play typical courses of events through CAsyncSocket, and draw what was recorded into a page.",
+    )
+    _diagrams.addArguments(diagrams)
+    diagrams.set_defaults(run=_diagrams.run)
     options = parser.parse_args(arguments)
     status: int = options.run(options)
     return status

@@ -8,17 +8,14 @@ import argparse
 import faulthandler
 import json
 import sys
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO
-
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
 from twisted_casync import AfxSocketInit, AfxSocketTerm
 from twisted_casync.testing._compare import MISSING, BrokenTrace, Difference, compare, loadTrace
 from twisted_casync.testing._deviations import Deviations, proposeRows
-from twisted_casync.testing._runner import DEFAULT_QUIET, installReactor, playScenario
+from twisted_casync.testing._runner import DEFAULT_QUIET, installReactor, playScenario, runInReactor
 from twisted_casync.testing._session import Fields
 
 __all__ = ["Tally", "addArguments", "run"]
@@ -107,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
     tally = Tally(deviations)
     # With --propose, standard output is the table and nothing else.
     report = sys.stderr if options.propose else sys.stdout
-    _runInReactor(reactor, _playAll(reactor, options, paths, tally, report))
+    runInReactor(reactor, _playAll(reactor, options, paths, tally, report))
     for row in tally.stale():
         print(f"stale row: {row}", file=report)
     if options.propose:
@@ -152,20 +149,3 @@ def _differences(name: str, traces: Path, got: list[Fields]) -> list[Difference]
         return compare(name, loadTrace(path.read_text("utf-8")), got)
     except (BrokenTrace, UnicodeDecodeError) as error:
         return [Difference(name, 0, "trace", f"(broken: {error})", f"{len(got)} records")]
-
-
-def _runInReactor(reactor: Any, work: Coroutine[Any, Any, None]) -> None:
-    """Run the reactor until a coroutine is through, and raise what it raised."""
-    outcome: list[Failure | None] = []
-
-    def ended(result: Failure | None) -> None:
-        outcome.append(result)
-        reactor.stop()
-
-    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(work).addBoth(ended))
-    reactor.run()
-    if not outcome:
-        work.close()
-        raise KeyboardInterrupt
-    if outcome[0] is not None:
-        outcome[0].raiseException()

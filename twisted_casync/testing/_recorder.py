@@ -1,21 +1,104 @@
 """
-A socket that remembers its notifications, for tests that wait for them.
+A socket that remembers its notifications, for tests that wait for them, and writes down what is done with it.
 """
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
+from zope.interface.interface import Method
 
-from twisted_casync import CAsyncSocket
+from twisted_casync import CAsyncSocket, GetLastError, IAsyncSocket, IAsyncSocketNotifications, SetLastError
+from twisted_casync.testing._recording import Recording
 from twisted_casync.winsock import WSAError
 
 __all__ = ["RecordingSocket"]
 
+_T = TypeVar("_T", bound=type)
 
+# Those that don't say what is done with a socket.
+_NOT_RECORDED = {"FromHandle", "GetLastError", "__int__", "fileno", *IAsyncSocketNotifications.names()}
+_MEMBERS = {
+    name: declared
+    for name, declared in IAsyncSocket.namesAndDescriptions(all=True)
+    if isinstance(declared, Method) and name not in _NOT_RECORDED
+}
+
+
+def _recorded(cls: _T) -> _T:
+    """
+    Make each member of a C{RecordingSocket} one that writes its calls down.
+    """
+    for name in _MEMBERS:
+        setattr(cls, name, _recording(cls, name))
+    return cls
+
+
+def _recording(cls: type, name: str) -> Callable[..., Any]:
+    @functools.wraps(getattr(CAsyncSocket, name))
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        method = getattr(super(cls, self), name)
+        recording = self.recording
+        if recording is None or self._as_calling:
+            # What a member calls by itself, the program did not.
+            return method(*args, **kwargs)
+        self._as_calling = True
+        before = GetLastError()
+        SetLastError(0)
+        result: Any = None
+        try:
+            result = method(*args, **kwargs)
+            return result
+        finally:
+            self._as_calling = False
+            error = GetLastError()
+            if not error:
+                # A success leaves the last error as it was.
+                SetLastError(before)
+            recording.called(self, name, *_seen(name, _inOrder(name, args, kwargs), result, error))
+
+    return call
+
+
+def _inOrder(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """
+    All arguments of a call, as they would be passed by position.
+    """
+    left = dict(kwargs)
+    values = list(args)
+    for parameter in _MEMBERS[name].positional[len(args) :]:
+        if not left:
+            break
+        values.append(left.pop(parameter, _MEMBERS[name].optional.get(parameter)))
+    return (*values, *left.values())
+
+
+def _seen(
+    name: str, arguments: tuple[Any, ...], result: Any, error: WSAError
+) -> tuple[tuple[Any, ...], Any, WSAError, bytes]:
+    """
+    Arguments, result, error and data of a call, as its event has them.
+    """
+    if not arguments or not name.startswith(("Send", "Receive")):
+        return arguments, result, error, b""
+    try:
+        view = memoryview(arguments[0]).cast("B")
+    except (TypeError, ValueError, BufferError):
+        # No buffer: the call has failed.
+        return arguments, result, error, b""
+    count = result[0] if isinstance(result, tuple) else result
+    if error is WSAError.WSAEMSGSIZE and name.startswith("Receive"):
+        # A datagram that was longer: its beginning was received.
+        count = len(view)
+    data = bytes(view[:count]) if isinstance(count, int) and count > 0 else b""
+    return (len(view), *arguments[1:]), result, error, data
+
+
+@_recorded
 class RecordingSocket(CAsyncSocket):
     """
     A C{CAsyncSocket} that writes down each notification, and tells when one has come.
@@ -26,7 +109,12 @@ class RecordingSocket(CAsyncSocket):
             pass
 
     @ivar notifications: every notification so far, in order: the name of the handler, and its error code.
+    @ivar recording: where its notifications and the calls of its members are written down, together with those of other
+        sockets; L{None}, as it is at first: nowhere.
     """
+
+    recording: Recording | None = None
+    _as_calling = False
 
     def __init__(self, reactor: Any = None) -> None:
         """
@@ -75,8 +163,13 @@ class RecordingSocket(CAsyncSocket):
         self.notifications.append((name, code))
         self._counts[name] += 1
         number = self._counts[name]
+        recording = self.recording
         try:
-            handler(nErrorCode)
+            if recording is None:
+                handler(nErrorCode)
+            else:
+                with recording.handling(self, name, code):
+                    handler(nErrorCode)
         finally:
             # Also when the handler raised: the notification came, and a test that waits for it must go on to
             # see what became of the socket.

@@ -7,10 +7,12 @@ itself that sees to it that notifications come in a pump only.
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any
 
 from twisted.application import reactors
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from twisted_casync import CAsyncSocket
 from twisted_casync.testing._commands import COMMANDS
@@ -18,7 +20,7 @@ from twisted_casync.testing._recorder import RecordingSocket
 from twisted_casync.testing._scenario import Command, HandlerRule, Mistake, parseNumber, parseScenario
 from twisted_casync.testing._session import Fields, Session, SocketFactory
 
-__all__ = ["DEFAULT_QUIET", "Pump", "installReactor", "playScenario", "socketsOn"]
+__all__ = ["DEFAULT_QUIET", "Pump", "installReactor", "playScenario", "runInReactor", "socketsOn"]
 
 DEFAULT_QUIET = 0.020
 """
@@ -53,6 +55,28 @@ def installReactor(name: str | None) -> Any:
     from twisted.internet import reactor
 
     return reactor
+
+
+def runInReactor(reactor: Any, work: Coroutine[Any, Any, None]) -> None:
+    """
+    Run the reactor until a coroutine is through.
+
+    @param reactor: an C{IReactorCore} that has not run yet.
+    @param work: the coroutine; what it raises is raised here.
+    """
+    outcome: list[Failure | None] = []
+
+    def ended(result: Failure | None) -> None:
+        outcome.append(result)
+        reactor.stop()
+
+    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(work).addBoth(ended))
+    reactor.run()
+    if not outcome:
+        work.close()
+        raise KeyboardInterrupt
+    if outcome[0] is not None:
+        outcome[0].raiseException()
 
 
 class Pump:

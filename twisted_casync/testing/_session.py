@@ -82,6 +82,7 @@ class Bytes:
     crc: int = 0
 
     def add(self, data: bytes | memoryview) -> None:
+        """These passed."""
         self.count += len(data)
         self.crc = zlib.crc32(data, self.crc)
 
@@ -100,6 +101,7 @@ class Subject:
     once: dict[str, deque[HandlerRule]] = field(default_factory=dict)
 
     def isOpen(self) -> bool:
+        """Whether the object has a socket."""
         return self.socket.m_hSocket != INVALID_SOCKET
 
     def opened(self, family: int, type: int) -> None:
@@ -170,6 +172,7 @@ class Session:
             self.records.append({**fields, "line": command.line})
 
     def mistake(self, mistake: Mistake) -> None:
+        """Record what is wrong with the scenario itself."""
         self.records.append({"script_error": mistake.message, "line": mistake.line})
 
     def rule(self, rule: HandlerRule) -> None:
@@ -294,7 +297,7 @@ class Session:
 
     def learnPort(self, subject: Subject, name: str | None = None) -> None:
         """
-        Name the local port of an object, if it has one without a name.
+        Name the local port of an object, if it has one, and that has no name or is to have another.
 
         The socket is asked behind the back of the object, whose last error this must not change.
 
@@ -312,7 +315,8 @@ class Session:
             if probe is not None:
                 probe.detach()
         port = address[1] if isinstance(address, tuple) and len(address) > 1 else 0
-        if port and self.portName(subject.type, port) is None:
+        # The system may give a port again that had another name; a name that was asked for is given all the same.
+        if port and (name is not None or self.portName(subject.type, port) is None):
             self._ports.append((subject.type == SOCK_DGRAM, port, name or f"@{subject.name[:30]}"))
 
     def reservePort(self, name: str) -> bool:

@@ -1,0 +1,21 @@
+"""
+Name resolvers that ask nobody.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IHostnameResolver
+from zope.interface import implementer
+
+
+@implementer(IHostnameResolver)
+class Never:
+    """
+    A resolver that never answers.
+    """
+
+    def resolveHostName(self, resolutionReceiver: Any, *arguments: Any, **options: Any) -> Any:
+        resolutionReceiver.resolutionBegan(None)
+        return resolutionReceiver

@@ -1,0 +1,337 @@
+"""
+Names instead of addresses, on every reactor: nothing blocks, and every address of the socket's family is tried.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from _play import Script, played, turns
+from _reactors import Recorder, must, reactorOf
+from _streams import LOCALHOST, beginConnect, listening, portOf, refusingPort, told
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress, IHostnameResolver, IHostResolution, IResolutionReceiver
+from zope.interface import implementer
+
+from twisted_casync import AF_INET6, SOCK_DGRAM, SOCK_STREAM, SOCKET_ERROR, GetLastError, WSAError
+from twisted_casync._lookup import Lookup
+from twisted_casync._sockaddr import SockAddr
+
+HOST = "server.invalid"
+DEAD = "127.0.0.2"
+
+
+@implementer(IHostResolution)
+class Resolution:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def cancel(self) -> None:
+        raise NotImplementedError
+
+
+@implementer(IHostnameResolver)
+class Book:
+    """A resolver that knows the addresses it was given, and answers at once, or when it is told to."""
+
+    def __init__(self, reactor: Any, *addresses: str, late: bool = True) -> None:
+        self.addresses = addresses
+        self.late = late
+        self.asked: list[tuple[str, Sequence[type[IAddress]] | None, str]] = []
+        self.waiting: list[IResolutionReceiver] = []
+        reactor.installNameResolver(self)
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: IResolutionReceiver,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: Sequence[type[IAddress]] | None = None,
+        transportSemantics: str = "TCP",
+    ) -> IHostResolution:
+        self.asked.append((hostName, addressTypes, transportSemantics))
+        resolution = Resolution(hostName)
+        resolutionReceiver.resolutionBegan(resolution)
+        self.waiting.append(resolutionReceiver)
+        if not self.late:
+            self.answer()
+        return resolution
+
+    def answer(self) -> None:
+        """Answer all that is asked."""
+        while self.waiting:
+            receiver = self.waiting.pop(0)
+            for host in self.addresses:
+                receiver.addressResolved((IPv6Address if ":" in host else IPv4Address)("TCP", host, 0))
+            receiver.resolutionComplete()
+
+
+def client(reactor: Any) -> Recorder:
+    made = Recorder(reactor)
+    must(made.Create())
+    return made
+
+
+# -- Connect
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["answered-later", "answered-at-once"])
+@played
+def test_Connect_by_name_ends_in_OnConnect(reactor: Any, late: bool) -> Script:
+    book = Book(reactor, LOCALHOST, late=late)
+    listener, socket = listening(reactor), client(reactor)
+    beginConnect(socket, portOf(listener), HOST)
+    assert book.asked == [(HOST, [IPv4Address], "TCP")]
+    assert socket.told == []
+    if late:
+        yield turns()
+        assert socket.told == []
+        book.answer()
+    yield lambda: len(socket.told) >= 2
+    yield turns()
+    assert socket.told == told("OnConnect", "OnSend")
+    assert socket.GetPeerName() == (LOCALHOST, portOf(listener))
+
+
+@played
+def test_every_address_of_the_family_is_tried_in_turn(reactor: Any) -> Script:
+    book = Book(reactor, "::1", DEAD, LOCALHOST, "127.0.0.3")
+    listener, socket = listening(reactor), client(reactor)
+    beginConnect(socket, portOf(listener), HOST)
+    book.answer()
+    yield lambda: len(socket.told) >= 2
+    yield turns()
+    assert socket.told == told("OnConnect", "OnSend")
+    assert socket.GetPeerName() == (LOCALHOST, portOf(listener))
+
+
+@played
+def test_an_IPv6_socket_asks_for_IPv6_addresses(reactor: Any) -> Script:
+    book = Book(reactor, LOCALHOST, "::1")
+    listener, socket = Recorder(reactor), Recorder(reactor)
+    must(listener.Socket(nAddressFormat=AF_INET6))
+    must(listener.Bind(0, "::1"))
+    must(listener.Listen())
+    must(socket.Socket(nAddressFormat=AF_INET6))
+    beginConnect(socket, must(listener.GetSockNameEx())[1], HOST)
+    assert book.asked == [(HOST, [IPv6Address], "TCP")]
+    book.answer()
+    yield lambda: len(socket.told) >= 2
+    assert socket.told == told("OnConnect", "OnSend")
+    assert socket.GetPeerNameEx() == listener.GetSockNameEx()
+
+
+def test_a_link_local_address_keeps_its_scope() -> None:
+    with reactorOf("epoll-window") as reactor:
+        book = Book(reactor)
+        answers: list[Sequence[SockAddr]] = []
+        Lookup(7, lambda lookup, found: answers.append(found)).start(reactor, HOST, AF_INET6, SOCK_STREAM)
+        for scope in (3, 4, 3):
+            book.waiting[0].addressResolved(IPv6Address("TCP", "fe80::1", 0, 0, scope))
+        book.answer()
+        assert answers == [[("fe80::1", 7, 0, 3), ("fe80::1", 7, 0, 4)]]
+
+
+@played
+def test_when_no_address_answers_the_error_of_the_last_is_told_once(reactor: Any) -> Script:
+    book = Book(reactor, DEAD, LOCALHOST)
+    port, holder = refusingPort()
+    socket = client(reactor)
+    with holder:
+        beginConnect(socket, port, HOST)
+        book.answer()
+        yield lambda: socket.told != []
+        yield turns()
+    assert socket.told == told("OnConnect", code=WSAError.WSAECONNREFUSED)
+
+
+@pytest.mark.parametrize("addresses", [[], ["::1"]], ids=["no-address", "of-another-family"])
+@pytest.mark.parametrize("late", [True, False], ids=["answered-later", "answered-at-once"])
+@played
+def test_a_name_without_an_address_is_not_found(reactor: Any, late: bool, addresses: list[str]) -> Script:
+    book = Book(reactor, *addresses, late=late)
+    listener, socket = listening(reactor), client(reactor)
+    beginConnect(socket, portOf(listener), HOST)
+    assert socket.told == []
+    book.answer()
+    yield lambda: socket.told != []
+    yield turns()
+    assert socket.told == told("OnConnect", code=WSAError.WSAHOST_NOT_FOUND)
+    # The object can try again.
+    book.addresses = (LOCALHOST,)
+    beginConnect(socket, portOf(listener), HOST)
+    book.answer()
+    yield lambda: len(socket.told) >= 3
+    assert socket.told[1:] == told("OnConnect", "OnSend")
+
+
+@played
+def test_while_a_name_is_looked_up_the_socket_is_connecting(reactor: Any) -> Script:
+    book = Book(reactor, LOCALHOST)
+    listener, socket = listening(reactor), client(reactor)
+    port = portOf(listener)
+    beginConnect(socket, port, HOST)
+    for host in (HOST, "other.invalid", LOCALHOST):
+        assert socket.Connect(host, port) is False
+        assert GetLastError() == WSAError.WSAEALREADY
+    assert len(book.asked) == 1
+    assert socket.Send(b"x") == SOCKET_ERROR
+    assert GetLastError() == WSAError.WSAENOTCONN
+    assert socket.Receive(bytearray(1)) == SOCKET_ERROR
+    assert GetLastError() == WSAError.WSAENOTCONN
+    must(socket.AsyncSelect())
+    yield turns()
+    assert socket.told == []
+    book.answer()
+    yield lambda: len(socket.told) >= 2
+    assert socket.told == told("OnConnect", "OnSend")
+
+
+@played
+def test_Close_while_a_name_is_looked_up_ends_it(reactor: Any) -> Script:
+    book = Book(reactor, LOCALHOST)
+    listener, socket = listening(reactor), client(reactor)
+    beginConnect(socket, portOf(listener), HOST)
+    socket.Close()
+    book.answer()
+    yield turns()
+    assert socket.told == listener.told == []
+
+
+@played
+def test_an_answer_that_comes_too_late_does_not_disturb_the_objects_next_socket(reactor: Any) -> Script:
+    book = Book(reactor, DEAD)
+    listener, socket = listening(reactor), client(reactor)
+    beginConnect(socket, portOf(listener), HOST)
+    former, book.waiting = book.waiting, []
+    socket.Close()
+    must(socket.Create())
+    beginConnect(socket, portOf(listener), HOST)
+    newer, book.waiting = book.waiting, former
+    book.answer()
+    yield turns()
+    assert socket.told == []
+    book.waiting, book.addresses = newer, (LOCALHOST,)
+    book.answer()
+    yield lambda: len(socket.told) >= 2
+    yield turns()
+    assert socket.told == told("OnConnect", "OnSend")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a..b", "a..", "\udc80", 64 * "x" + ".invalid", "nul\0.invalid"])
+@played
+def test_what_can_be_no_name_fails_at_once(reactor: Any, name: str) -> Script:
+    book = Book(reactor, LOCALHOST)
+    socket = client(reactor)
+    datagram = Recorder(reactor)
+    must(datagram.Create(0, SOCK_DGRAM))
+    assert socket.Connect(name, 7) is False
+    assert GetLastError() == WSAError.WSAEINVAL
+    assert datagram.SendTo(b"x", 1, 7, name) == SOCKET_ERROR
+    assert GetLastError() == WSAError.WSAEINVAL
+    assert book.asked == []
+    yield turns()
+    assert socket.told == []
+
+
+@played
+def test_an_address_needs_no_resolver(reactor: Any) -> Script:
+    book = Book(reactor)
+    listener = listening(reactor)
+    for text in (LOCALHOST, "127.1"):
+        socket = client(reactor)
+        beginConnect(socket, portOf(listener), text)
+        yield lambda socket=socket: len(socket.told) >= 2  # type: ignore[misc]  # the default is a binding
+        assert socket.told == told("OnConnect", "OnSend")
+    assert book.asked == []
+
+
+@played
+def test_localhost_is_found_by_the_reactors_own_resolver(reactor: Any) -> Script:
+    listener, socket = listening(reactor), client(reactor)
+    beginConnect(socket, portOf(listener), "localhost")
+    yield lambda: len(socket.told) >= 2
+    assert socket.told == told("OnConnect", "OnSend")
+    assert socket.GetPeerName() == (LOCALHOST, portOf(listener))
+
+
+# -- datagrams
+
+
+def receiver() -> tuple[socket.socket, int]:
+    """A plain datagram socket, and its port."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.settimeout(10)
+    made.bind((LOCALHOST, 0))
+    return made, made.getsockname()[1]
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["answered-later", "answered-at-once"])
+@played
+def test_SendTo_by_name_would_block_until_OnSend(reactor: Any, late: bool) -> Script:
+    book = Book(reactor, "::1", LOCALHOST, late=late)
+    there, port = receiver()
+    other, otherPort = receiver()
+    sender = Recorder(reactor)
+    must(sender.Create(0, SOCK_DGRAM))
+    with there, other:
+        yield lambda: sender.told == told("OnSend")
+        assert sender.SendTo(b"first", 5, port, HOST) == SOCKET_ERROR
+        assert GetLastError() == WSAError.WSAEWOULDBLOCK
+        if late:
+            assert sender.SendTo(b"first", 5, port, HOST) == SOCKET_ERROR
+            assert GetLastError() == WSAError.WSAEWOULDBLOCK
+            yield turns()
+            assert sender.told == told("OnSend")
+            book.answer()
+        yield lambda: len(sender.told) >= 2
+        yield turns()
+        assert sender.told == told("OnSend", "OnSend")
+        assert sender.SendTo(b"first", 5, port, HOST) == 5
+        assert there.recv(100) == b"first"
+        # It is known now, for every port.
+        assert sender.SendTo(b"second", 6, otherPort, HOST) == 6
+        assert other.recv(100) == b"second"
+    assert book.asked == [(HOST, [IPv4Address], "UDP")]
+
+
+@played
+def test_SendTo_a_name_without_an_address_fails_once_that_is_known(reactor: Any) -> Script:
+    book = Book(reactor)
+    there, port = receiver()
+    sender = Recorder(reactor)
+    must(sender.Create(0, SOCK_DGRAM))
+    with there:
+        yield lambda: sender.told == told("OnSend")
+        assert sender.SendTo(b"x", 1, port, HOST) == SOCKET_ERROR
+        assert GetLastError() == WSAError.WSAEWOULDBLOCK
+        book.answer()
+        yield lambda: len(sender.told) >= 2
+        assert sender.SendTo(b"x", 1, port, HOST) == SOCKET_ERROR
+        assert GetLastError() == WSAError.WSAEINVAL
+        # It was told so; if it tries again, it is looked up again.
+        book.addresses = (LOCALHOST,)
+        assert sender.SendTo(b"x", 1, port, HOST) == SOCKET_ERROR
+        assert GetLastError() == WSAError.WSAEWOULDBLOCK
+        book.answer()
+        yield lambda: len(sender.told) >= 3
+        assert sender.SendTo(b"x", 1, port, HOST) == 1
+        assert there.recv(100) == b"x"
+
+
+@played
+def test_Close_while_SendTo_looks_a_name_up_ends_it(reactor: Any) -> Script:
+    book = Book(reactor, LOCALHOST)
+    sender = Recorder(reactor)
+    must(sender.Create(0, SOCK_DGRAM))
+    assert sender.SendTo(b"x", 1, 7, HOST) == SOCKET_ERROR
+    sender.Close()
+    must(sender.Create(0, SOCK_DGRAM))
+    yield lambda: sender.told == told("OnSend")
+    book.answer()
+    yield turns()
+    # The new socket has not asked.
+    assert sender.told == told("OnSend")

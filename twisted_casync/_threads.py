@@ -1,0 +1,156 @@
+"""
+What MFC keeps per thread: which reactor a thread's sockets belong to, their windows, and which object a handle is.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Final, cast
+from weakref import WeakKeyDictionary
+
+from twisted.internet.interfaces import IReactorFDSet
+from twisted.python import threadable
+
+from ._descriptor import SocketDescriptor
+from ._window import HAS_EPOLL, DirectWindow, SocketWindow
+
+__all__ = [
+    "AfxSocketInit",
+    "AfxSocketTerm",
+    "checkedReactor",
+    "isInitialised",
+    "openSockets",
+    "socketOf",
+    "windowOf",
+]
+
+_secondary: Final[set[int]] = set()
+"""The threads that have a reactor of their own, which is not the global one: none of them is the primary thread."""
+
+
+class _Thread(threading.local):
+    """
+    What MFC keeps per thread.
+    """
+
+    def __init__(self) -> None:
+        self.reactor: Any = None
+        self.direct: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+        self.windows: dict[int, SocketWindow | DirectWindow] = {}
+        self.ended = False
+
+
+_thread = _Thread()
+
+
+def isInitialised() -> bool:
+    """
+    May this thread use sockets?  The thread of the reactor may, as MFC's primary thread may; another one after
+    AfxSocketInit.
+    """
+    if _thread.ended:
+        return False
+    if _thread.reactor is not None:
+        return True
+    # Twisted says which thread ran a reactor last, whichever reactor that was.
+    primary = threadable.ioThread
+    if primary is None or primary in _secondary:
+        # The global reactor has not run yet, as far as can be told.
+        primary = threading.main_thread().ident
+    return threading.get_ident() == primary
+
+
+def windowOf(reactor: Any) -> SocketWindow | DirectWindow | None:
+    """
+    The socket window of a reactor, in this thread.
+
+    @param reactor: a provider of C{IReactorFDSet}; L{None} for this thread's, or the global one.
+    @return: the window; L{None} in a thread that was not initialised (C{WSANOTINITIALISED}).
+    """
+    if not isInitialised():
+        return None
+    if reactor is None:
+        reactor = _thread.reactor
+    if reactor is None:
+        from twisted.internet import reactor as default
+
+        reactor = default
+    window = _thread.windows.get(id(reactor))
+    if window is None:
+        direct = _thread.direct.get(reactor, not HAS_EPOLL)
+        gone = partial(_thread.windows.pop, id(reactor), None)
+        window = (DirectWindow if direct else SocketWindow)(reactor, threading.get_ident(), gone)
+        _thread.windows[id(reactor)] = window
+    return window
+
+
+def socketOf(fd: int) -> SocketDescriptor | None:
+    """
+    The socket of this thread that has the handle C{fd}; L{None} if there is none.
+    """
+    for window in _thread.windows.values():
+        found = window.handles.find(fd)
+        if found is not None:
+            return found
+    return None
+
+
+def openSockets() -> Iterator[Any]:
+    """
+    The open sockets of this thread.
+    """
+    for window in list(_thread.windows.values()):
+        yield from window.handles
+
+
+def AfxSocketInit(reactor: Any = None, *, direct: bool = False) -> bool:
+    """
+    Initialise the calling thread for the use of sockets (C{AfxSocketInit}).
+
+    The thread that the reactor runs in needs no call.  Another thread that runs a reactor of its own calls this
+    with it; sockets that it makes then belong to that reactor.
+
+    @param reactor: a provider of C{IReactorFDSet}; L{None} leaves the global reactor, which is its own thread's alone.
+    @param direct: make the sockets of this reactor register with the reactor itself instead of through the socket
+        window; it counts for sockets made while the reactor has no other.
+    @return: L{True}.
+    @raise TypeError: C{reactor} does not provide C{IReactorFDSet}.
+    """
+    if reactor is None:
+        from twisted.internet import reactor as default
+
+        chosen: Any = default
+    else:
+        chosen = _thread.reactor = checkedReactor(reactor)
+        if chosen is sys.modules.get("twisted.internet.reactor"):
+            _secondary.discard(threading.get_ident())
+        else:
+            _secondary.add(threading.get_ident())
+    _thread.ended = False
+    _thread.direct[chosen] = direct or not HAS_EPOLL
+    return True
+
+
+def AfxSocketTerm() -> None:
+    """
+    End the calling thread's use of sockets (C{AfxSocketTerm}, C{WSACleanup}): its sockets are closed without a
+    notification, and until the next L{AfxSocketInit} every member fails with C{WSANOTINITIALISED}.
+    """
+    for window in list(_thread.windows.values()):
+        for descriptor in window.handles:
+            descriptor._as_discard()
+    _thread.reactor = None
+    _thread.direct.clear()
+    _thread.ended = True
+
+
+def checkedReactor(reactor: Any) -> Any:
+    """
+    @raise TypeError: C{reactor} can't watch descriptors (the IOCP reactor of Windows can't).
+    """
+    if not IReactorFDSet.providedBy(reactor):
+        raise TypeError(f"reactor must provide IReactorFDSet, which {type(reactor).__name__} does not")
+    return cast(Any, reactor)
