@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -251,6 +252,20 @@ def test_addresses_are_shown_by_the_name_of_their_port() -> None:
     assert shown == [["::1", "@dead"], ["::1", "@?"], ["::1", 0]]
 
 
+def test_a_port_that_the_system_gives_again_has_the_name_that_was_asked_for() -> None:
+    session = Session("addresses", lambda report: cast(CAsyncSocket, Faulty(report)), COMMANDS)
+    subject = session.subject("M")
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        subject.socket.m_hSocket = bound.fileno()  # type: ignore[misc]  # it is a Faulty
+        for name in ("@p", None, "@q"):
+            session.learnPort(subject, name)
+        port = bound.getsockname()[1]
+    assert (session.port(SOCK_STREAM, "@p"), session.port(SOCK_STREAM, "@q")) == (port, port)
+    assert session.port(SOCK_STREAM, "@M") is None
+    assert session.portName(SOCK_STREAM, port) == "@q"
+
+
 def test_importing_it_installs_no_reactor() -> None:
     code = "import twisted_casync.testing.__main__, sys; print('twisted.internet.reactor' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -414,7 +429,7 @@ def test_direct_sockets_are_asked_for(suite: Suite, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(_conformance, "installReactor", lambda name: f"reactor {name}")
     monkeypatch.setattr(_conformance, "AfxSocketInit", lambda *args, **kw: asked.append((args, kw)))
     monkeypatch.setattr(_conformance, "AfxSocketTerm", lambda: None)
-    monkeypatch.setattr(_conformance, "_runInReactor", lambda reactor, work: next(work.__await__(), None))
+    monkeypatch.setattr(_conformance, "runInReactor", lambda reactor, work: next(work.__await__(), None))
     for path in (suite.folder / "scenarios").iterdir():
         path.unlink()
     folders = [str(suite.folder / "scenarios"), str(suite.folder / "traces")]

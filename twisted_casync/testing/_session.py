@@ -321,20 +321,25 @@ class Session:
 
     def reservePort(self, name: str) -> bool:
         """
-        Take a TCP port of 127.0.0.1 where nobody listens, for as long as the scenario runs, and name it.
+        Take a TCP port of 127.0.0.1 where nobody listens, and its UDP twin where nobody receives, for as long as
+        the scenario runs, and name them.
 
-        @return: whether one was found whose UDP twin is free.
+        @return: whether they were found.
         """
         for _ in range(20):
             taken = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             self._reserved.append(taken)
             taken.bind(("127.0.0.1", 0))
             port = taken.getsockname()[1]
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as twin:
-                try:
-                    twin.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
+            twin = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._reserved.append(twin)
+            try:
+                twin.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            # No other socket is given the number now. As this one hears only itself, Linux says to others that the
+            # port is unreachable.
+            twin.connect(("127.0.0.1", port))
             self._ports += [(False, port, name), (True, port, name)]
             return True
         return False

@@ -1,0 +1,75 @@
+"""
+Whole courses of events, in the scenario language: those of this project on every reactor, and the recorded ones.
+
+`tests/scenarios` has what the recorded scenarios leave out: C{AsyncSelect}, C{Close} and a new socket of the same
+object inside each handler, sockets that close each other, numbers that are used again while a notification is due,
+handles that are attached in every phase.  Their traces were written from docs/decisions.md, not recorded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _reactors import LIMIT, WAYS, reactorOf, run
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from twisted_casync.testing._compare import Difference, compare, loadTrace
+from twisted_casync.testing._conformance import Tally
+from twisted_casync.testing._deviations import Deviations
+from twisted_casync.testing._runner import playScenario
+
+HERE = Path(__file__).parent
+OWN = HERE / "scenarios"
+RECORDED = HERE / "conformance"
+QUIET = 0.003  # seconds; each pump also waits for the reactor to have turned
+
+
+async def _playEach(reactor: Any, scenarios: Path, traces: Path, tally: Tally) -> None:
+    for path in sorted(scenarios.glob("*.txt")):
+        got = await playScenario(reactor, path.stem, path.read_text("latin-1"), QUIET)
+        tally.add(path.stem, compare(path.stem, loadTrace((traces / f"{path.stem}.jsonl").read_text()), got))
+
+
+def played(way: str, scenarios: Path, traces: Path, deviations: Deviations, limit: float = LIMIT) -> Tally:
+    """
+    Play a folder of scenarios on one reactor.
+    """
+    tally = Tally(deviations)
+    outcome: list[Failure | None] = []
+    with reactorOf(way) as reactor:
+        playing = Deferred.fromCoroutine(_playEach(reactor, scenarios, traces, tally))
+        playing.addBoth(outcome.append)
+        run(reactor, lambda: bool(outcome), limit)
+    if outcome[0] is not None:
+        outcome[0].raiseException()
+    return tally
+
+
+# .ci/run plays them through the window of every reactor.
+@pytest.mark.parametrize("way", ["epoll-window", *(way for way in WAYS if way.endswith("direct"))])
+def test_the_scenarios_of_this_project_go_as_decided(way: str) -> None:
+    tally = played(way, OWN, OWN / "traces", Deviations())
+    assert tally.open == []
+    assert tally.summary().startswith(f"{len(list(OWN.glob('*.txt')))} scenarios, ")
+
+
+def test_each_trace_belongs_to_a_scenario() -> None:
+    for scenarios, traces in ((OWN, OWN / "traces"), (RECORDED / "scenarios", RECORDED / "traces")):
+        assert {path.stem for path in traces.iterdir()} == {path.stem for path in scenarios.glob("*.txt")}
+
+
+def test_the_recorded_scenarios_go_as_recorded_but_for_the_known_deviations() -> None:
+    deviations = Deviations((RECORDED / "deviations.json").read_text())
+    tally = played("epoll-window", RECORDED / "scenarios", RECORDED / "traces", deviations, limit=60)
+    assert tally.open == []
+    assert tally.stale() == []
+
+
+def test_a_scenario_that_goes_otherwise_is_found(tmp_path: Path) -> None:
+    name = "close-in-onconnect"
+    (tmp_path / f"{name}.txt").write_text((OWN / f"{name}.txt").read_text().replace(": close C", ": nop"))
+    tally = played("epoll-window", tmp_path, OWN / "traces", Deviations())
+    assert Difference(name, 7, "C.OnSend", "(missing)", 0) in tally.open
