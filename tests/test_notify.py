@@ -390,6 +390,13 @@ def test_urgent_data_in_line_is_no_news() -> None:
     assert socket.told() == ["FD_OOB"]
 
 
+def test_to_say_out_of_line_again_where_it_is_makes_no_news() -> None:
+    socket = connected(ready=OOB)
+    assert socket.told() == ["FD_OOB"]
+    socket.rules.allow(OOB)
+    assert socket.told() == []
+
+
 def test_urgent_data_taken_out_of_line_is_no_news_to_who_did_not_select_it() -> None:
     socket = connected(ALL & ~OOB, OOB)
     socket.rules.forbid(OOB)

@@ -16,7 +16,7 @@ from ._notify import Phase
 from ._sockaddr import UNIX, SockAddr, isEmpty
 from .winsock import AF_INET, SOCK_STREAM, WSAError, errorFromErrno
 
-__all__ = ["UNDER_WAY", "Attempt", "hasFinished", "phaseOf", "unconnected"]
+__all__ = ["UNDER_WAY", "Attempt", "failureOf", "hasFinished", "phaseOf", "unconnected"]
 
 UNDER_WAY: Final = (WSAError.NO_ERROR, WSAError.WSAEWOULDBLOCK)
 """What is left by a connect(2) that has not failed."""
@@ -126,11 +126,27 @@ def unconnected(sock: socket.socket) -> Phase:
     """
     The phase of a socket that has no peer and does not listen.
     """
-    name = sock.getsockname()
+    try:
+        name = sock.getsockname()
+    except OSError:
+        # The descriptor was closed beneath it.
+        name = ""
     named = bool(name[1]) if isinstance(name, tuple) else bool(name)
     if sock.type == SOCK_STREAM:
         return Phase.BOUND if named else Phase.NEW
     return Phase.DATAGRAM if named else Phase.UNNAMED
+
+
+def failureOf(sock: socket.socket) -> WSAError:
+    """
+    @return: the error of a socket, which the kernel says only once.
+    """
+    try:
+        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    except OSError as error:
+        # The descriptor was closed beneath it, and may be that of a file by now.
+        number = error.errno or 0
+    return errorFromErrno(number)
 
 
 def phaseOf(sock: socket.socket) -> Phase:

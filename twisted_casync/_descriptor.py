@@ -27,7 +27,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ._connecting import Attempt, unconnected
+from ._connecting import Attempt, failureOf, unconnected
 from ._lookup import Lookup
 from ._notify import ACCEPT, ALL, CLOSE, CONNECT, HANDLERS, OOB, READ, WRITE, Notifications, Phase
 from ._options import Settings
@@ -297,7 +297,7 @@ class SocketDescriptor:
         @param reason: not looked at: every reactor gives another one.
         """
         if self._as_interest >= 0:
-            self._as_interest &= ~(READABLE | WRITABLE)
+            self._as_interest = self._as_interest & ~(READABLE | WRITABLE) or UNWATCHED
             self._as_stalled = True
         bits = self._as_window.look(self) if self._as_window is not None and self._as_sock is not None else 0
         if bits & (FAILED | HUNG_UP | ENDED):
@@ -435,9 +435,9 @@ class SocketDescriptor:
         The error of the socket, read from the kernel once.
         """
         if self._as_sock is not None:
-            number = self._as_sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if number:
-                code = self._as_note(errorFromErrno(number))
+            failure = failureOf(self._as_sock)
+            if failure:
+                code = self._as_note(failure)
                 if self._as_phase is not Phase.CONNECTED:
                     self._as_taken = code
         return self._as_error

@@ -81,8 +81,9 @@ def _closedBeneath(error: OSError) -> bool:
     Does a poller complain of a descriptor that was closed beneath its object?  Nothing is amiss then: the kernel has
     taken it out of every poller, and what is called of the socket fails by itself.
     """
-    # ENOENT: the number is another's already.
-    return isinstance(error, FileNotFoundError) or errorFromErrno(error.errno) is WSAError.WSAENOTSOCK
+    # ENOENT: the number is another's already; EPERM: it is that of a file, which no poller takes.
+    gone = isinstance(error, (FileNotFoundError, PermissionError))
+    return gone or errorFromErrno(error.errno) is WSAError.WSAENOTSOCK
 
 
 @implementer(IReadDescriptor)
