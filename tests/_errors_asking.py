@@ -51,7 +51,9 @@ def askedWithoutRoom(reactor: Any, member: str) -> Iterator[Failing]:
 
 
 meaningless(
-    "GetPeerNameEx GetSockNameEx", WSAEFAULT, "It has no length to be too small: the answer is as long as it has to be."
+    "GetPeerNameEx GetSockNameEx",
+    WSAEFAULT,
+    "There is no length to be too small: the answer is as long as it has to be.",
 )
 
 
@@ -167,6 +169,4 @@ def shutDownUnconnected(reactor: Any, member: str) -> Iterator[Failing]:
     must(subject.Listen())
 
 
-meaningless(
-    "AsyncSelect", WSAEINVAL, "Every mask is good: bits that name none of the six events are ignored, as recorded."
-)
+meaningless("AsyncSelect", WSAEINVAL, "Every mask is good: bits that name none of the six events are ignored.")

@@ -77,7 +77,7 @@ def listeningUnbound(reactor: Any, member: str) -> Iterator[Failing]:
 meaningless(
     "Listen",
     WSAEISCONN,
-    "Of a connected socket the reference lists both this and `WSAEINVAL`; it is `WSAEINVAL`, as recorded.",
+    "A connected socket's is `WSAEINVAL`, which the reference has for it too.",
 )
 fault("Listen", WSAEMFILE, "listen", OUT_OF_DESCRIPTORS + " Linux needs none for this.", CLOSE_SOME)
 fault("Listen", WSAENOBUFS, "listen", NO_BUFFERS, LATER)
@@ -239,7 +239,7 @@ def connectedToAnUnreachableNetwork(reactor: Any, member: str) -> Iterator[Faili
 
 
 fault("Connect", WSAENOBUFS, "connect_ex", NO_BUFFERS, LATER)
-meaningless("Connect", WSAETIMEDOUT, "It does not wait for an answer. `OnConnect` tells that there was none.")
+meaningless("Connect", WSAETIMEDOUT, "`Connect` does not wait for an answer; `OnConnect` tells that there was none.")
 
 
 @provoked(

@@ -255,11 +255,12 @@ def sentToEveryone(reactor: Any, member: str) -> Iterator[Failing]:
     must(getattr(subject, member)(b"x", None, 7, "127.255.255.255"))
 
 
+@provoked("Send", WSAEFAULT, "`nBufLen` is negative, or more than the buffer has.", "Leave it out.")
 @provoked(
-    SENDING,
+    TO,
     WSAEFAULT,
-    "`nBufLen` is negative, or more than the buffer has; of an address, `nSockAddrLen` is too short.",
-    "Leave both out: `None` is the whole buffer.",
+    "`nBufLen` is negative, or more than the buffer has; or `nSockAddrLen` is shorter than a SOCKADDR of this family.",
+    "Leave them out: a `nBufLen` of `None` is the whole buffer.",
 )
 def sentMoreThanThereIs(reactor: Any, member: str) -> Iterator[Failing]:
     with connected(reactor) as (subject, _):
@@ -289,7 +290,8 @@ for _members, _method in {"Send": "send", TO: "sendto"}.items():
     )
 
 
-@provoked(SENDING, WSAENOTCONN, "The socket is not connected; of `SendTo`, a stream socket.", "Wait for `OnConnect`.")
+@provoked("Send", WSAENOTCONN, "The socket is not connected.", "Wait for `OnConnect`.")
+@provoked(TO, WSAENOTCONN, "The stream socket is not connected. An address does not help it.", "Wait for `OnConnect`.")
 def sentUnconnected(reactor: Any, member: str) -> Iterator[Failing]:
     subject = created(reactor)
     yield Failing(subject, sending(subject, member))

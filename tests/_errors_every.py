@@ -49,6 +49,7 @@ CALLS: dict[str, Callable[[Recorder], Any]] = {
     "Bind": lambda s: s.Bind(0),
     "Connect": lambda s: s.Connect(LOCALHOST, 7),
     "Create": lambda s: s.Create(),
+    "Socket": lambda s: s.Socket(),
     "CreateEx": lambda s: s.CreateEx((AF_INET, SOCK_STREAM, 0)),
     "GetPeerName": lambda s: s.GetPeerName(),
     "GetPeerNameEx": lambda s: s.GetPeerNameEx(),
@@ -309,4 +310,4 @@ def askedWithoutNetwork(reactor: Any, member: str) -> Iterator[Failing]:
         assert call() == 0
 
 
-meaningless("AsyncSelect", WSAENETDOWN, "It asks nothing of the network.")
+meaningless("AsyncSelect", WSAENETDOWN, "`AsyncSelect` asks nothing of the network.")

@@ -289,9 +289,7 @@ def thereIsNoWayToThere(reactor: Any) -> Scene:
     return (yield from named(reactor, "255.255.255.255"))
 
 
-injected("OnConnect", WSAENOBUFS, "The system is out of memory for sockets.", "Later: " + AGAIN.lower())(
-    _connectFails(WSAENOBUFS)
-)
+injected("OnConnect", WSAENOBUFS, "The system is out of memory for sockets.", AGAIN)(_connectFails(WSAENOBUFS))
 meaningless("OnConnect", WSAENOTCONN, "An attempt that has failed says why.")
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,6 +49,8 @@ from twisted_casync import (
     GetLastError,
 )
 
+ANOTHER_TYPE = "The type is neither `SOCK_STREAM` nor `SOCK_DGRAM`."
+
 # -- Create and CreateEx
 
 
@@ -77,14 +80,17 @@ def createdOfAnotherFamily(reactor: Any, member: str) -> Iterator[Failing]:
 
 
 @provoked(CREATING, WSAEMFILE, OUT_OF_DESCRIPTORS, CLOSE_SOME)
+@provoked("Socket", WSAEMFILE, OUT_OF_DESCRIPTORS, CLOSE_SOME, further=True)
 def createdWithoutDescriptors(reactor: Any, member: str) -> Iterator[Failing]:
     subject = Recorder(reactor)
     with noDescriptors():
         yield Failing(subject, calling(subject, member), closed=True)
     # The first socket of a reactor takes two: one is the socket window's.
-    with noDescriptors(1):
+    with noDescriptors(1), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
         assert CALLS[member](subject) is False
         assert GetLastError() == WSAEMFILE and subject.m_hSocket == INVALID_SOCKET
+    assert caught == [], "what could not be adopted was left to the garbage collector"
     must(CALLS[member](subject))
 
 
@@ -131,15 +137,16 @@ def createdOfAProtocolOfAnotherType(reactor: Any, member: str) -> Iterator[Faili
         yield Failing(subject, calling(subject, member), closed=True)
 
 
-@provoked(
-    CREATING,
-    WSAESOCKTNOSUPPORT,
-    "The type is neither `SOCK_STREAM` nor `SOCK_DGRAM`.",
-)
+@provoked(CREATING, WSAESOCKTNOSUPPORT, ANOTHER_TYPE)
+@provoked("Socket", WSAESOCKTNOSUPPORT, ANOTHER_TYPE, further=True)
 def createdOfAnotherType(reactor: Any, member: str) -> Iterator[Failing]:
     subject = Recorder(reactor)
     raw = 3
-    call = {"Create": lambda: subject.Create(0, raw), "CreateEx": lambda: subject.CreateEx((AF_INET, raw, 0))}[member]
+    call = {
+        "Create": lambda: subject.Create(0, raw),
+        "CreateEx": lambda: subject.CreateEx((AF_INET, raw, 0)),
+        "Socket": lambda: subject.Socket(raw),
+    }[member]
     yield Failing(subject, call, closed=True)
     must(subject.Create(0, SOCK_DGRAM))
 
@@ -154,7 +161,6 @@ def createdOfAnotherType(reactor: Any, member: str) -> Iterator[Failing]:
 def createdTwice(reactor: Any, member: str) -> Iterator[Failing]:
     subject = created(reactor)
     call = {
-        "Socket": subject.Socket,
         "Attach": lambda: subject.Attach(0),
     }.get(member, calling(subject, member) if member in CALLS else None)
     assert call is not None

@@ -106,7 +106,7 @@ def page() -> str:
     """
     @return: the text of the page.
     """
-    return _HEAD + "\n".join([*_common(), *_members()])
+    return (_HEAD + "\n".join([*_common(), *_members()])).rstrip() + "\n"
 
 
 def _common() -> Iterator[str]:
@@ -122,27 +122,38 @@ def _common() -> Iterator[str]:
 
 
 def _members() -> Iterator[str]:
+    sections: dict[str, list[str]] = {}
     for member in [*REFERENCE, *sorted(FURTHER_OF.keys() - REFERENCE.keys())]:
-        yield f"## {member}"
+        # A member and its Ex are mostly the same.
+        sections.setdefault("\n".join(_member(member)), []).append(member)
+    for text, members in sections.items():
+        yield f"## {', '.join(members)}"
         yield ""
-        if member in FAILURE:
-            yield f"Fails with {_WORDS.get(member, f'`{_constant(FAILURE[member])}`')}."
+        yield text
+
+
+def _member(member: str) -> Iterator[str]:
+    if member in FAILURE:
+        yield f"Fails with {_WORDS.get(member, f'`{_constant(FAILURE[member])}`')}."
+        yield ""
+    rows = [row for row in TABLE if row.member == member]
+    further = [row for row in FURTHER_OF.get(member, []) if not _isCommon(row)]
+    come = [row for row in rows if row.how != "meaningless" and not _isCommon(row)]
+    if come:
+        yield from _table(come)
+    if further:
+        if rows:
+            yield "Not in the reference's list, but here:"
             yield ""
-        rows = [row for row in TABLE if row.member == member]
-        come = [row for row in rows if row.how != "meaningless" and not _isCommon(row)]
-        if come:
-            yield from _table(come)
-        further = FURTHER_OF.get(member, [])
-        if further:
-            if rows:
-                yield "Not in the reference's list, but here:"
-                yield ""
-            yield from _table(further)
-        never = [row for row in rows if row.how == "meaningless" and row.code is not WSAEINPROGRESS]
-        for row in never:
-            yield f"- `{row.code.name}` never comes. {row.when}"
-        if never:
-            yield ""
+        yield from _table(further)
+    if not come and not further:
+        yield "Only with what every member can fail with."
+        yield ""
+    never = [row for row in rows if row.how == "meaningless" and row.code is not WSAEINPROGRESS]
+    for row in never:
+        yield f"- `{row.code.name}` never comes. {row.when}"
+    if never:
+        yield ""
 
 
 def _isCommon(row: Row) -> bool:

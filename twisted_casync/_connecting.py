@@ -142,11 +142,10 @@ def failureOf(sock: socket.socket) -> WSAError:
     @return: the error of a socket, which the kernel says only once.
     """
     try:
-        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return errorFromErrno(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
     except OSError as error:
         # The descriptor was closed beneath it, and may be that of a file by now.
-        number = error.errno or 0
-    return errorFromErrno(number)
+        return errorFromErrno(error.errno)
 
 
 def phaseOf(sock: socket.socket) -> Phase:

@@ -296,8 +296,8 @@ class SocketDescriptor:
 
         @param reason: not looked at: every reactor gives another one.
         """
-        if self._as_interest >= 0:
-            self._as_interest = self._as_interest & ~(READABLE | WRITABLE) or UNWATCHED
+        if self._as_interest >= 0 and self._as_window is not None:
+            self._as_interest = self._as_window.dropped(self._as_interest)
             self._as_stalled = True
         bits = self._as_window.look(self) if self._as_window is not None and self._as_sock is not None else 0
         if bits & (FAILED | HUNG_UP | ENDED):

@@ -90,6 +90,13 @@ class Window(Protocol):
         The descriptor is about to be closed or handed away: nothing that is on its way to it may arrive.
         """
 
+    def dropped(self, interest: int) -> int:
+        """
+        The reactor has let go of a descriptor, as it does before it calls C{connectionLost}.
+
+        @return: what is left of the interest in it.
+        """
+
     def post(self, descriptor: Watched, bits: int) -> None:
         """
         Call C{descriptor._as_ready(bits)} in a later turn.

@@ -330,6 +330,10 @@ class SocketWindow(_Window):
     def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
         self._inner.change(descriptor.fileno(), old, new)
 
+    def dropped(self, interest: int) -> int:
+        # The reactor never had it.
+        return interest
+
 
 class DirectWindow(_Window):
     """
@@ -358,6 +362,9 @@ class DirectWindow(_Window):
         except OSError as error:
             if not _closedBeneath(error):
                 raise
+
+    def dropped(self, interest: int) -> int:
+        return interest & ~(READABLE | WRITABLE) or UNWATCHED
 
     @staticmethod
     def _besides(interest: int) -> int:

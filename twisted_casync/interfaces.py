@@ -49,8 +49,8 @@ class IAsyncSocketNotifications(Interface):
     An exception that leaves a handler is logged, the socket is aborted, and OnClose(WSAECONNABORTED) is
     called once, so that the application can forget the socket; no other socket notices.
 
-    nErrorCode is 0 or the code of what went wrong with the event: any handler can be given WSAENETDOWN, below
-    are the others. GetLastError is left as it was."""
+    nErrorCode is 0 or the code of what went wrong with the event. WSAENETDOWN, which the reference has for every
+    handler, comes to OnClose; below are the others. GetLastError is left as it was."""
 
     def OnAccept(nErrorCode: int) -> None:
         """A connection waits to be taken with Accept, which re-enables this (FD_ACCEPT).
