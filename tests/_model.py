@@ -131,7 +131,7 @@ class Model:
         for event in ORDER:
             if event not in socket.now or not socket.isNews(event):
                 continue
-            if not socket.holds(event) and not socket.wasFound(event):
+            if not socket.holds(event) and not (socket.wasFound(event) and self.toss()):
                 # It held when the socket was looked at, and does no more.
                 continue
             code = socket.error(event)

@@ -98,8 +98,8 @@ class Socket:
 
     def wasFound(self, event: str) -> bool:
         """
-        Was it found that the socket can send?  That is told though the connection was reset since: the
-        program would have to cope with a reset right after OnSend as well.
+        Was it found that the socket can send?  That may be told though the connection was reset since: the
+        program has to cope with a reset right after OnSend as well.
         """
         return event == "OnSend" and self.state == "connected" and event in (self.found or self.now)
 

@@ -39,9 +39,7 @@ from .winsock import WSAError, errorFromErrno
 __all__ = ["SocketDescriptor"]
 
 _CONNECT_OR_READ: Final = CONNECT | READ
-
 _ABORT: Final = struct.pack("ii", 1, 0)  # struct linger: a close resets the connection (socket(7))
-
 _NO_ERROR: Final = WSAError.NO_ERROR
 _log = Logger()
 
@@ -379,9 +377,11 @@ class SocketDescriptor:
         if phase is Phase.LISTENING:
             return ACCEPT if bits & READABLE else 0
         if phase is Phase.DATAGRAM or phase is Phase.UNNAMED:
-            if bits & FAILED:
-                # An ICMP error: a readable condition whose Receive fails.  Read off here, for the kernel repeats it.
+            if bits & FAILED and self._as_window is not None:
+                # An ICMP error: Receive fails.  Read off, for the kernel repeats it; and libuv stops, as in a connect.
                 self._as_failure()
+                self._as_window.watch(self, self._as_interest, UNWATCHED)
+                self._as_interest = UNWATCHED
             events = READ if bits & READABLE or self._as_error is not None else 0
             return events | WRITE if bits & WRITABLE else events
         return 0
