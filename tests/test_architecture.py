@@ -36,6 +36,7 @@ STRATA = (
     ("edge", "_options"),
     ("edge", "_connecting"),
     ("edge", "_readiness"),
+    ("edge", "_ownership"),
     ("edge", "_descriptor"),
     ("edge", "_window"),
     ("edge", "_threads"),

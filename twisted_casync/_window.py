@@ -19,13 +19,13 @@ import select
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ._descriptor import SocketDescriptor
+from ._descriptor import SocketDescriptor, tell
 from ._readiness import ENDED, READABLE, RELEASED, UNWATCHED, URGENT, WRITABLE
 from .winsock import WSAError, errorFromErrno
 
@@ -40,6 +40,22 @@ gives those that were left out first the next time, so that none starves.
 """
 
 
+ROUNDS: Final = 16
+"""
+How often the kernel is asked in one turn.  It is asked again when it had more than one socket ready, or when something
+was posted meanwhile: more is likely to have come, and a turn of the reactor costs as much as a few messages.
+"""
+
+_STRUCK: Final = (-1, 0)
+"""What stands in a batch instead of what is no longer true."""
+
+
+def _nobody(fd: int, bits: int) -> None:
+    """
+    A socket that was in the batch was closed meanwhile.
+    """
+
+
 class _Handles:
     """
     The open sockets of a window by their descriptors: those that wait for notifications are kept alive, the others
@@ -48,17 +64,21 @@ class _Handles:
 
     def __init__(self) -> None:
         self.waiting: dict[int, SocketDescriptor] = {}
-        self.known: WeakValueDictionary[int, SocketDescriptor] = WeakValueDictionary()
+        # A socket that nobody holds any more leaves by itself: it closes itself.
+        self.known: dict[int, ref[SocketDescriptor]] = {}
 
     def __len__(self) -> int:
         return len(self.waiting) + len(self.known)
 
     def __iter__(self) -> Iterator[SocketDescriptor]:
-        return iter([*self.waiting.values(), *self.known.values()])
+        known = [refer() for refer in self.known.values()]
+        return iter([*self.waiting.values(), *(one for one in known if one is not None)])
 
     def find(self, fd: int) -> SocketDescriptor | None:
         waiting = self.waiting.get(fd)
-        return self.known.get(fd) if waiting is None else waiting
+        if waiting is None and fd in self.known:
+            return self.known[fd]()
+        return waiting
 
     def hold(self, descriptor: SocketDescriptor) -> None:
         fd = descriptor.fileno()
@@ -67,11 +87,10 @@ class _Handles:
 
     def loosen(self, descriptor: SocketDescriptor) -> None:
         fd = descriptor.fileno()
-        self.known[fd] = descriptor
+        self.known[fd] = ref(descriptor)
         self.waiting.pop(fd, None)
 
-    def drop(self, descriptor: SocketDescriptor) -> None:
-        fd = descriptor.fileno()
+    def drop(self, fd: int) -> None:
         self.waiting.pop(fd, None)
         self.known.pop(fd, None)
 
@@ -96,8 +115,6 @@ class _InnerSet:
         self._window = window
         self._epoll: select.epoll | None = None
         self._registered = 0
-        # What the kernel said in this turn, by descriptor, as far as it still stands.
-        self.due: dict[int, int] = {}
 
     def open(self) -> None:
         """
@@ -124,7 +141,6 @@ class _InnerSet:
             if old < 0 <= new:
                 self._epoll.register(fd, new)
             elif old >= 0 > new:
-                self.due.pop(fd, None)
                 self._epoll.unregister(fd)
             elif new >= 0:
                 self._epoll.modify(fd, new)
@@ -151,30 +167,16 @@ class _InnerSet:
         """
         One turn: ask the kernel once, and tell each socket that something is ready for.
         """
-        window = self._window
-        if threading.get_ident() != window.thread:
-            window.moved()
-        if window.posted:
-            # It was known before the kernel is asked, and is told before.
-            window.deliver()
-        if self._epoll is None:
-            # Who was told has closed the last socket; or a poll reactor comes for what was removed in this turn.
-            return
-        window.turning = True
-        batch = self._epoll.poll(0, MOST)
-        # A handler may close, drain or replace another socket of the same batch: what then is no longer true is taken
-        # out of `due`, and so is what was said of a number that meanwhile is another socket's.
-        self.due = dict(batch)
-        self._tell(batch)
-        window.turning = False
-        window.deliver()
+        self._window.turn()
 
-    def _tell(self, batch: list[tuple[int, int]]) -> None:
-        due = self.due
-        sockets = self._window.handles.waiting
-        for fd, bits in batch:
-            if fd in due:
-                sockets[fd]._as_ready(bits)
+    def ready(self, most: int) -> list[tuple[int, int]]:
+        """
+        @param most: how many descriptors at the most.
+        @return: those that are ready, and the bits of what for.
+        """
+        # There is no set any more when who was told has closed the last socket, or when a poll reactor comes for what
+        # was removed in this turn.
+        return self._epoll.poll(0, most) if self._epoll is not None else []
 
     def connectionLost(self, reason: Failure) -> None:
         """
@@ -191,10 +193,14 @@ class _BesideSet(_InnerSet):
     An inner set beside the reactor's own: it says that something has happened, and the socket looks at all of it.
     """
 
-    def _tell(self, batch: list[tuple[int, int]]) -> None:
+    def doRead(self) -> None:
+        """
+        Something has happened that the reactor can't report.
+        """
+        self._window.deliver()
         sockets = self._window.handles.waiting
-        for fd, _ in batch:
-            if fd in self.due:
+        for fd, _ in self.ready(MOST):
+            if fd in sockets:
                 sockets[fd]._as_entered(URGENT | ENDED)
 
 
@@ -214,8 +220,9 @@ class _Window:
         self._gone = gone
         self.handles = _Handles()
         self._inner = self._innerSet()
-        # Whether the inner set is telling: what is posted then is told at its end.
-        self.turning = False
+        # What the kernel said in this round, and where in it each descriptor stands, if anybody has asked.
+        self._batch: list[tuple[int, int]] | None = None
+        self._places: dict[int, int] | None = None
         self.posted: dict[int, tuple[SocketDescriptor, int]] = {}
         self._call: Any = None
         self._waits: dict[int, Any] = {}
@@ -238,6 +245,9 @@ class _Window:
         # Known before it is registered, and registered no more before it is only known: the set looks sockets up.
         if old == RELEASED:
             self.handles.hold(descriptor)
+        if self._batch is not None and (old < 0 or new < 0):
+            # It begins to be watched, or ends: what was said until now is about another, or stands no more.
+            self._strike(descriptor.fileno())
         self._register(descriptor, old, new)
         if new == RELEASED:
             self.handles.loosen(descriptor)
@@ -245,9 +255,12 @@ class _Window:
     def forget(self, descriptor: SocketDescriptor, interest: int) -> None:
         self._register(descriptor, interest, RELEASED)
         fd = descriptor.fileno()
-        self.posted.pop(fd, None)
-        self._cancel(fd)
-        self.handles.drop(descriptor)
+        self._strike(fd)
+        if self.posted:
+            self.posted.pop(fd, None)
+        if self._waits:
+            self._cancel(fd)
+        self.handles.drop(fd)
         if not self.posted and self._call is not None:
             self._call.cancel()
             self._call = None
@@ -258,13 +271,26 @@ class _Window:
     def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
         raise NotImplementedError
 
+    def _strike(self, fd: int) -> None:
+        """
+        What was said in this round of a descriptor, and not told yet, does not stand any more.
+        """
+        batch = self._batch
+        if batch:
+            if self._places is None:
+                # Made only in a round in which it is needed.
+                self._places = {fd: place for place, (fd, _) in enumerate(batch)}
+            place = self._places.get(fd)
+            if place is not None:
+                batch[place] = _STRUCK
+
     def post(self, descriptor: SocketDescriptor, bits: int) -> None:
         fd = descriptor.fileno()
         if fd in self.posted:
             bits |= self.posted[fd][1]
         self.posted[fd] = (descriptor, bits)
-        if self._call is None and not self.turning:
-            self._call = self.reactor.callLater(0, self.deliver)
+        if self._call is None and self._batch is None:
+            self._call = self.reactor.callLater(0, self.turn)
 
     def later(self, descriptor: SocketDescriptor, seconds: float, call: Callable[[], None]) -> None:
         fd = descriptor.fileno()
@@ -281,17 +307,60 @@ class _Window:
         if wait is not None:
             wait.cancel()
 
+    def turn(self) -> None:
+        """
+        The reactor gives the window its turn.
+        """
+        self.deliver()
+
     def deliver(self) -> None:
         """
         Tell what was posted.
         """
-        if not self.posted:
-            return
-        if self._call is not None and self._call.active():
-            self._call.cancel()
-        self._call = None
-        self.moved()
-        # What a handler posts is for a later turn: this one ends.
+        if self.posted and self._batch is None:
+            self._begin()
+            self.tell([], _nobody)
+            self._end()
+
+    def tell(self, batch: list[tuple[int, int]], other: Callable[[int, int], None]) -> None:
+        """
+        One round: tell what was posted, or what the kernel has said.
+
+        A handler may close, drain or replace another socket of the same batch: what then is no longer true is struck
+        out of it, and so is what was said of a number that meanwhile is another socket's.  What is posted meanwhile is
+        for the next round.
+
+        @param other: what to call with the descriptors that are none of the sockets that wait.
+        """
+        self._batch = batch
+        try:
+            if batch:
+                tell(self.handles.waiting, batch, other)
+            else:
+                self._tellPosted()
+        finally:
+            self._batch = self._places = None
+
+    def _begin(self) -> None:
+        """
+        A turn begins: no call is needed for it any more.
+        """
+        if self._call is not None:
+            if self._call.active():
+                self._call.cancel()
+            self._call = None
+        if threading.get_ident() != self.thread:
+            self._moved()
+
+    def _end(self) -> None:
+        """
+        A turn ends: what is left is for the next one.
+        """
+        if self.posted and self._call is None:
+            self._call = self.reactor.callLater(0, self.turn)
+
+    def _tellPosted(self) -> None:
+        # What a handler posts is for a later round: this one ends.
         for fd in list(self.posted):
             due = self.posted.pop(fd, None)
             if due is not None:
@@ -299,7 +368,7 @@ class _Window:
 
     def overtaken(self, descriptor: SocketDescriptor) -> None:
         fd = descriptor.fileno()
-        self._inner.due.pop(fd, None)
+        self._strike(fd)
         if fd in self.posted:
             self.posted[fd] = (descriptor, self.posted[fd][1] & ~READABLE)
 
@@ -310,7 +379,7 @@ class _Window:
         self._looker.unregister(fd)
         return found[0][1] if found else 0
 
-    def moved(self) -> None:
+    def _moved(self) -> None:
         """
         The reactor runs in this thread: one that was not running yet when the first socket was opened may have been
         started in another.
@@ -329,6 +398,25 @@ class SocketWindow(_Window):
 
     def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
         self._inner.change(descriptor.fileno(), old, new)
+
+    def turn(self) -> None:
+        """
+        Ask the kernel, and tell each socket that something is ready for, or was posted to.
+        """
+        if self._batch is not None:
+            return
+        self._begin()
+        left = MOST
+        for _ in range(ROUNDS):
+            if self.posted:
+                # It was known before the kernel is asked, and is told before.
+                self.tell([], _nobody)
+            batch = self._inner.ready(left)
+            self.tell(batch, _nobody)
+            left -= len(batch)
+            if left <= 0 or (len(batch) < 2 and not self.posted):
+                break
+        self._end()
 
     def dropped(self, interest: int) -> int:
         # The reactor never had it.
