@@ -335,9 +335,7 @@ class CAsyncSocket(Handle):
         value = decode(option, lpOptionValue, nOptionLen)
         if not option.settable:
             raise Rejected(WSAError.WSAENOPROTOOPT)
-        if self._as_settings is None:
-            self._as_settings = Settings()
-        self._as_settings.set(sock, nOptionName, option, value)
+        self._as_settings = (self._as_settings or _NOTHING_SET).set(sock, nOptionName, option, value)
         receives = self._as_phase is CONNECTED and self._as_rules.possible & READ
         if nLevel == SOL_SOCKET and nOptionName == Option.SO_OOBINLINE and receives:
             self._as_untold()

@@ -111,8 +111,9 @@ class SocketDescriptor(SocketOwner):
             self._as_interest = interest
             watched = READABLE | URGENT if self._as_rules.possible & OOB else READABLE
             self._as_stalled = interest < 0 or interest & watched != watched
-        whole = not self._as_stalled and not self._as_ahead and self._as_rules.possible & OOB
-        self._as_fast = self._as_thread if whole else 0
+        rules = self._as_rules
+        plain = rules.possible & OOB and rules.enabled & _CONNECT_OR_READ == READ
+        self._as_fast = self._as_thread if plain and not self._as_stalled and not self._as_ahead else 0
 
     def _as_rearm(self) -> None:
         """
@@ -260,6 +261,7 @@ class SocketDescriptor(SocketOwner):
         """
         if self._as_fresh > 0:
             self._as_rules.tell(READ)
+            self._as_fast = 0
         self._as_fresh = 0
 
     def OnReceive(self, nErrorCode: int) -> None:
@@ -396,12 +398,13 @@ def tell(sockets: dict[int, Any], batch: list[tuple[int, int]], other: Callable[
     @param other: called with the descriptors that are in the batch and not in C{sockets}.
     """
     for fd, bits in batch:
-        one = sockets.get(fd)
-        if one is None:
+        try:
+            one = sockets[fd]
+        except KeyError:
             other(fd, bits)
             continue
         fast = one._as_fast
-        if fast and bits == READABLE and one._as_rules.enabled & _CONNECT_OR_READ == READ:
+        if fast and bits == READABLE:
             one._as_fresh = fast
             try:
                 one.OnReceive(_NO_ERROR)

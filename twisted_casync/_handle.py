@@ -16,7 +16,6 @@ from ._binding import bind
 from ._connecting import Attempt, hasFinished, phaseOf, unconnected
 from ._member import member
 from ._notify import BOUND, CONNECTED, CONNECTING, DATAGRAM, LISTENING, NEW, OOB, UNNAMED, WRITE
-from ._options import Settings
 from ._readiness import RELEASED, WRITABLE
 from ._sockaddr import ANY, UNIX, SockAddr, isSockAddr, named, portNumber, sized, sockaddr
 from ._threads import checkedReactor, socketOf, windowOf
@@ -252,7 +251,7 @@ class Handle(Transfer):
         self._as_error = rSrc._as_error
         self._as_urgent = rSrc._as_urgent
         self._as_peer = rSrc._as_peer
-        self._as_settings = None if rSrc._as_settings is None else Settings(rSrc._as_settings)
+        self._as_settings = rSrc._as_settings
         self._as_blocking = rSrc._as_blocking
         window.enter(self)
         self._as_rearm()
@@ -324,7 +323,7 @@ class Handle(Transfer):
         self._as_own(connection, window, CONNECTED, listener._as_rules.selected, listener._as_family)
         self._as_peer = address
         if listener._as_settings is not None:
-            self._as_settings = Settings(listener._as_settings)
+            self._as_settings = listener._as_settings
             if self._as_settings.isSet(Option.SO_OOBINLINE):
                 self._as_rules.forbid(OOB)
         # Data that is there already is told before OnSend; what comes from now on, after it.

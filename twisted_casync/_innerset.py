@@ -207,7 +207,7 @@ class SocketWindow(_InnerWindow):
     """
 
     def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
-        self._inner.change(descriptor.fileno(), old, new)
+        self._inner.change(descriptor._as_fd, old, new)
 
     def turn(self) -> None:
         if self._batch is None:
@@ -230,7 +230,7 @@ class DirectWindow(_InnerWindow):
         return _BesideSet(self)
 
     def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
-        self._inner.change(descriptor.fileno(), self.watchedFor(old), self.watchedFor(new))
+        self._inner.change(descriptor._as_fd, self.watchedFor(old), self.watchedFor(new))
         reactor = self.reactor
         before, after = max(old, 0), max(new, 0)
         try:

@@ -166,6 +166,8 @@ class Transfer(SocketDescriptor):
             self._as_rules.reenable(received)
             if self._as_stalled or self._as_urgent:
                 self._as_rearm()
+            elif not self._as_fast:
+                self._as_settle()
         return SOCKET_ERROR, None
 
     def _as_receivable(self, flags: int) -> None:

@@ -74,7 +74,7 @@ class Handles:
         """
         It waits from now on.
         """
-        fd = descriptor.fileno()
+        fd = descriptor._as_fd
         self.waiting[fd] = descriptor
         self.known.pop(fd, None)
 
@@ -82,7 +82,7 @@ class Handles:
         """
         It waits no more, or not yet.
         """
-        fd = descriptor.fileno()
+        fd = descriptor._as_fd
         self.known[fd] = ref(descriptor)
         self.waiting.pop(fd, None)
 
@@ -143,14 +143,14 @@ class BaseWindow:
             self.handles.hold(descriptor)
         if self._batch is not None and (old < 0 or new < 0):
             # It begins to be watched, or ends: what was said until now is about another, or stands no more.
-            self._strike(descriptor.fileno())
+            self._strike(descriptor._as_fd)
         self._register(descriptor, old, new)
         if new == RELEASED:
             self.handles.loosen(descriptor)
 
     def forget(self, descriptor: SocketDescriptor, interest: int) -> None:
         self._register(descriptor, interest, RELEASED)
-        fd = descriptor.fileno()
+        fd = descriptor._as_fd
         self._strike(fd)
         if self.posted:
             self.posted.pop(fd, None)
@@ -184,7 +184,7 @@ class BaseWindow:
                 batch[place] = _STRUCK
 
     def post(self, descriptor: SocketDescriptor, bits: int) -> None:
-        fd = descriptor.fileno()
+        fd = descriptor._as_fd
         if fd in self.posted:
             bits |= self.posted[fd][1]
         self.posted[fd] = (descriptor, bits)
@@ -192,7 +192,7 @@ class BaseWindow:
             self._call = self.reactor.callLater(0, self.turn)
 
     def later(self, descriptor: SocketDescriptor, seconds: float, call: Callable[[], None]) -> None:
-        fd = descriptor.fileno()
+        fd = descriptor._as_fd
         self._cancel(fd)
 
         def due() -> None:
@@ -296,13 +296,13 @@ class BaseWindow:
                 due[0]._as_ready(due[1])
 
     def overtaken(self, descriptor: SocketDescriptor) -> None:
-        fd = descriptor.fileno()
+        fd = descriptor._as_fd
         self._strike(fd)
         if fd in self.posted:
             self.posted[fd] = (descriptor, self.posted[fd][1] & ~READABLE)
 
     def look(self, descriptor: SocketDescriptor) -> int:
-        fd = descriptor.fileno()
+        fd = descriptor._as_fd
         self._looker.register(fd, READABLE | URGENT | WRITABLE | ENDED)
         found = self._looker.poll(0)
         self._looker.unregister(fd)
