@@ -27,6 +27,7 @@ PACKAGE = ROOT / "twisted_casync"
 
 STRATA = (
     ("facts", "winsock"),
+    ("facts", "errors"),
     ("facts", "interfaces"),
     ("rules", "_notify"),
     ("edge", "_arguments"),
@@ -44,6 +45,10 @@ STRATA = (
     ("socket", "_member"),
     ("socket", "_handle"),
     ("socket", "_casyncsocket"),
+    ("awaited", "_awaiting"),
+    ("awaited", "_reading"),
+    ("awaited", "_csocket"),
+    ("awaited", "_csocketfile"),
     ("face", "__init__"),
     ("programs", "_strports"),
     ("programs", "services"),
@@ -138,7 +143,7 @@ def test_a_module_imports_only_what_stands_above_it(file: str) -> None:
         assert row is None or row == part or ORDER.index(row) < ORDER.index(part), name
 
 
-@pytest.mark.parametrize("part", ["winsock", "interfaces", "_notify"])
+@pytest.mark.parametrize("part", ["winsock", "errors", "interfaces", "_notify"])
 def test_facts_and_rules_know_no_reactor(part: str) -> None:
     """Neither themselves nor through what they import."""
     alone = (
@@ -272,6 +277,10 @@ def test_the_face_is_what_it_shows() -> None:
         "AfxSocketInit",
         "AfxSocketTerm",
         "CAsyncSocket",
+        "CNotSupportedException",
+        "CSocket",
+        "CSocketFile",
+        *twisted_casync.errors.__all__,
         *twisted_casync.interfaces.__all__,
         *twisted_casync.winsock.__all__,
     }
