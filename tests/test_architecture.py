@@ -45,6 +45,7 @@ STRATA = (
     ("socket", "_member"),
     ("socket", "_handle"),
     ("socket", "_casyncsocket"),
+    ("awaited", "_handling"),
     ("awaited", "_awaiting"),
     ("awaited", "_reading"),
     ("awaited", "_csocket"),

@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from ._arguments import integer
 from ._casyncsocket import CAsyncSocket
 from ._handle import Handle
+from ._handling import Handling
 from ._member import documented
 from ._notify import ALL, CLOSE, CONNECT, READ
 from ._readiness import READABLE
@@ -128,9 +129,9 @@ def _cancelled(wait: Deferred[Any]) -> None:
 
 
 @documented(IAsyncSocket)
-class Awaiting(CAsyncSocket):
+class Awaiting(Handling):
     """
-    A C{CAsyncSocket} whose calls can wait.
+    A socket whose calls can wait.
     """
 
     __slots__ = ("_as_drained", "_as_lent", "_as_outcome", "_as_spare", "_as_waits", "_as_yielded")
@@ -235,14 +236,13 @@ class Awaiting(CAsyncSocket):
 
     def _as_ready(self, bits: int) -> None:
         rules = self._as_rules
-        wait = self._as_waits.get(READ)
         self._as_spare = MOST
         self._as_drained = False
-        if wait is not None and bits == READABLE and rules.enabled & _CONNECT_OR_READ == READ:
-            # The door that nearly every message comes through that is waited for.
+        if bits == READABLE and rules.enabled & _CONNECT_OR_READ == READ:
+            # The door that nearly every message comes through.
             rules.enabled &= ~READ
             self._as_fresh = 0 if self._as_ahead else self._as_thread
-            wait.retry()
+            self._as_call(READ, WSAError.NO_ERROR)
             self._as_fresh = 0
         else:
             yielded, self._as_yielded = self._as_yielded, False
@@ -252,20 +252,20 @@ class Awaiting(CAsyncSocket):
                 self._as_retry()
         self._as_drained = None
 
-    def _as_call(self, event: int, code: WSAError) -> None:
+    def _as_call(self, event: int, code: WSAError) -> Any:
         wait = self._as_waits.get(event)
         if wait is not None:
             if event == CONNECT:
                 self._as_outcome = code
             wait.retry()
-            return
+            return None
         if event == CLOSE and self._as_waits:
             # Who waits hears of it first, and may close the socket; then OnClose has nothing left to say.
             sock = self._as_sock
             self._as_retry()
             if self._as_sock is not sock:
-                return
-        super()._as_call(event, code)
+                return None
+        return super()._as_call(event, code)
 
     # -- what ends a wait, or changes what is told
 
@@ -311,4 +311,3 @@ class Awaiting(CAsyncSocket):
             # Urgent data that is received in line is not told any more.
             self._as_retry(~self._as_rules.possible)
         return done
-

@@ -156,9 +156,7 @@ class CSocket(Reading):
     def Receive(self, lpBuf: int = LARGEST, nBufLen: int | None = None, nFlags: int = 0) -> Deferred[bytes]: ...
 
     @overload
-    def Receive(
-        self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0
-    ) -> Deferred[int]: ...
+    def Receive(self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0) -> Deferred[int]: ...
 
     def Receive(self, lpBuf: Any = LARGEST, nBufLen: Any = None, nFlags: int = 0) -> Deferred[Any]:
         """

@@ -18,7 +18,9 @@ from twisted.internet.defer import Deferred, fail
 from ._arguments import Rejected, filled
 from ._awaiting import PENDING, Awaiting, failed, refusal
 from ._casyncsocket import CAsyncSocket
-from ._notify import READ, Phase
+from ._handling import Handling
+from ._notify import READ, REENABLED_BY, Phase
+from ._readiness import READABLE
 from .errors import IncompleteRead, LimitExceeded
 from .winsock import FIONREAD, INVALID_SOCKET, MSG_OOB, MSG_PEEK, SOCKET_ERROR, GetLastError, SetLastError, WSAError
 
@@ -28,6 +30,7 @@ LARGEST: Final = 262144
 """How many bytes one call of the kernel receives at most, where the caller has no buffer."""
 _LIMIT: Final = 65536
 """How far a delimiter is looked for unless the caller says."""
+_RECEIVED: Final = REENABLED_BY["Receive"]
 _PEEK: Final = int(MSG_PEEK)
 _OOB: Final = int(MSG_OOB)
 
@@ -67,10 +70,7 @@ class Reading(Awaiting):
         @raise WinsockError: it failed.
         """
         if self._as_surplus and not flags & _OOB:
-            data = bytes(memoryview(self._as_surplus)[:size])
-            if not flags & _PEEK:
-                del self._as_surplus[:size]
-            return data
+            return self._as_take(size, flags)
         count = self._as_fill(_scratch.buffer, min(size, LARGEST), flags)
         return count if count is PENDING else bytes(_scratch.view[:count])
 
@@ -80,14 +80,11 @@ class Reading(Awaiting):
 
         @return: how many bytes, 0 at the end of the stream; or L{PENDING}.
         """
-        surplus = self._as_surplus
-        if not surplus or flags & _OOB:
+        if not self._as_surplus or flags & _OOB:
             return self._as_fill(view, len(view), flags)
-        count = min(len(view), len(surplus))
-        view[:count] = memoryview(surplus)[:count]
-        if not flags & _PEEK:
-            del surplus[:count]
-        return count
+        data = self._as_take(len(view), flags)
+        view[: len(data)] = data
+        return len(data)
 
     def _as_fill(self, buffer: Any, size: int, flags: int) -> Any:
         if self._as_drained and not flags and not self._as_ended:
@@ -146,10 +143,29 @@ class Reading(Awaiting):
             self._as_surplus += _scratch.view[:count]
         return count
 
-    def _as_take(self, count: int) -> bytes:
-        data = bytes(memoryview(self._as_surplus)[:count])
-        del self._as_surplus[:count]
+    def _as_take(self, count: int, flags: int = 0) -> bytes:
+        """
+        Give of what is kept.  That is a Receive too: what it re-enables is told, while there is something left.
+        """
+        surplus = self._as_surplus
+        data = bytes(memoryview(surplus)[:count])
+        if not flags & _PEEK:
+            del surplus[:count]
+        if self._as_ended or type(self).OnReceive is not Handling.OnReceive:
+            self._as_left()
         return data
+
+    def _as_left(self) -> None:
+        self._as_rules.reenable(_RECEIVED)
+        self._as_rearm()
+        if self._as_window is not None and self._as_surplus:
+            self._as_window.post(self, READABLE)
+        elif self._as_window is not None:
+            self._as_window.overtaken(self)
+
+    def _as_peek(self) -> int:
+        # What is kept is unread too: OnClose waits for it.
+        return READABLE if self._as_surplus else super()._as_peek()
 
     # -- helpers
 
@@ -299,4 +315,3 @@ class Reading(Awaiting):
             SetLastError(WSAError.WSAEINVAL)
             return INVALID_SOCKET
         return super().Detach()
-
