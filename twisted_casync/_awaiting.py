@@ -242,7 +242,11 @@ class Awaiting(Handling):
             # The door that nearly every message comes through.
             rules.enabled &= ~READ
             self._as_fresh = 0 if self._as_ahead else self._as_thread
-            self._as_call(READ, WSAError.NO_ERROR)
+            wait = self._as_waits.get(READ)
+            if wait is not None:
+                wait.retry()
+            else:
+                self._as_call(READ, WSAError.NO_ERROR)
             self._as_fresh = 0
         else:
             yielded, self._as_yielded = self._as_yielded, False

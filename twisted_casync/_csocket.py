@@ -5,6 +5,7 @@ C{CSocket}: the members of MFC's blocking class, awaited.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Literal, TypeVar, overload
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -20,10 +21,20 @@ from .winsock import FD_ALL_EVENTS, MSG_OOB, SOCK_STREAM, SOCKET_ERROR, GetLastE
 
 __all__ = ["CSocket"]
 
+# Compared by identity, as in _transfer.
+_NO_FLAGS: Final = 0
+_COUNTED: Final = (bytes, bytearray)
 _OOB: Final = int(MSG_OOB)
 
 _Self = TypeVar("_Self", bound="CSocket")
 _S = TypeVar("_S", bound=CAsyncSocket)
+
+
+def _kept(view: memoryview) -> memoryview:
+    """
+    @return: the same bytes, which the caller of a Send can't change from now on.
+    """
+    return view if view.readonly else memoryview(bytes(view))
 
 
 class CSocket(Reading):
@@ -171,6 +182,9 @@ class CSocket(Reading):
         @return: a Deferred of the bytes, C{b""} at the end of the stream; or of their number, 0 at the end of the
             stream. It fails with the errors of C{CAsyncSocket.Receive} but C{WSAEWOULDBLOCK}.
         """
+        if type(lpBuf) is int and lpBuf > 0 and nBufLen is None and nFlags is _NO_FLAGS:
+            # The call that nearly every message is received with.
+            return self._as_await(READ, partial(self._as_some, lpBuf, 0))
         try:
             attempt, flags = self._as_receiving(lpBuf, nBufLen, nFlags)
         except Rejected as rejected:
@@ -223,10 +237,10 @@ class CSocket(Reading):
             size, flags = lpBuf, integer(nFlags if nBufLen is None else nBufLen, "nFlags")
             if size < 0:
                 raise Rejected(WSAError.WSAEFAULT)
-            return lambda: self._as_some(size, flags), flags
+            return partial(self._as_some, size, flags), flags
         flags = integer(nFlags, "nFlags")
         view = filled(lpBuf, nBufLen)
-        return lambda: self._as_into(view, flags), flags
+        return partial(self._as_into, view, flags), flags
 
     def _as_receivingFrom(self, lpBuf: Any, nBufLen: Any, nFlags: Any, lpSockAddrLen: Any) -> tuple[Try, int]:
         receive, flags = self._as_receiving(lpBuf, nBufLen, nFlags)
@@ -253,7 +267,23 @@ class CSocket(Reading):
         @return: a Deferred of the number of bytes, which is all.  It fails with the errors of C{CAsyncSocket.Send} but
             C{WSAEWOULDBLOCK}.  What was sent when it failed or was cancelled says L{bytesSent}.
         """
-        return self._as_sendAll(lpBuf, nBufLen, lambda view: CAsyncSocket.Send(self, view, None, nFlags))
+        if type(lpBuf) not in _COUNTED or nBufLen is not None or nFlags is not _NO_FLAGS or not self._as_spare:
+            return self._as_sendAll(lpBuf, nBufLen, lambda left: CAsyncSocket.Send(self, left, None, nFlags))
+        if WRITE in self._as_waits:
+            return fail(failed(WSAError.WSAEINPROGRESS))
+        # The call that nearly every message is sent with.
+        count = CAsyncSocket.Send(self, lpBuf)
+        if count == len(lpBuf):
+            self._as_count = count
+            self._as_spare -= 1
+            return succeed(count)
+        self._as_count = 0
+        if count != SOCKET_ERROR:
+            self._as_count = count
+        elif GetLastError() is not WSAError.WSAEWOULDBLOCK:
+            return fail(winsockError(GetLastError()))
+        left = _kept(memoryview(lpBuf)[self._as_count :])
+        return self._as_wait(WRITE, self._as_remainder(left, len(lpBuf), partial(CAsyncSocket.Send, self)))
 
     def SendTo(  # type: ignore[override]
         self, lpBuf: Any, nBufLen: int | None, nHostPort: Any, lpszHostAddress: Any = None, nFlags: int = 0
@@ -293,9 +323,16 @@ class CSocket(Reading):
             return fail(failed(rejected.code))
         if WRITE in self._as_waits:
             return fail(failed(WSAError.WSAEINPROGRESS))
-        size = len(view)
         self._as_count = 0
-        left = view
+        left = view if self._as_spare else _kept(view)
+        return self._as_await(WRITE, self._as_remainder(left, len(view), send))
+
+    def _as_remainder(self, left: memoryview, size: int, send: Callable[[memoryview], int]) -> Try:
+        """
+        @param left: what is to be sent yet.
+        @param size: the number of bytes of all.
+        @return: attempts to send it.
+        """
 
         def attempt() -> Any:
             nonlocal left
@@ -303,15 +340,13 @@ class CSocket(Reading):
             if count == SOCKET_ERROR:
                 refusal()
                 count = 0
-            elif self._as_count + count == size:
-                self._as_count = size
-                return size
             self._as_count += count
-            # What the caller can change from now on must not be what is sent later.
-            left = left[count:] if left.readonly else memoryview(bytes(left[count:]))
+            if self._as_count == size:
+                return size
+            left = _kept(left[count:])
             return PENDING
 
-        return self._as_await(WRITE, attempt)
+        return attempt
 
     # -- with Python's own words
 

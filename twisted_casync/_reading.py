@@ -69,6 +69,19 @@ class Reading(Awaiting):
         @return: the bytes, none at the end of the stream; or L{PENDING}.
         @raise WinsockError: it failed.
         """
+        if flags or self._as_surplus or size > LARGEST:
+            return self._as_unusual(size, flags)
+        if self._as_drained and not self._as_ended:
+            # A moment ago the kernel had less than it was asked for.  What comes now, it will tell.
+            return PENDING
+        count = CAsyncSocket.Receive(self, _scratch.buffer, size)
+        if count < size:
+            if count == SOCKET_ERROR:
+                return self._as_nothing(_scratch.buffer, size, flags)
+            self._as_exhausted()
+        return bytes(_scratch.view[:count])
+
+    def _as_unusual(self, size: int, flags: int) -> Any:
         if self._as_surplus and not flags & _OOB:
             return self._as_take(size, flags)
         count = self._as_fill(_scratch.buffer, min(size, LARGEST), flags)
@@ -88,14 +101,20 @@ class Reading(Awaiting):
 
     def _as_fill(self, buffer: Any, size: int, flags: int) -> Any:
         if self._as_drained and not flags and not self._as_ended:
-            # A moment ago the kernel had less than it was asked for.  What comes now, it will tell.
             return PENDING
         count = CAsyncSocket.Receive(self, buffer, size, flags)
-        if count == SOCKET_ERROR:
-            return self._as_nothing(buffer, size, flags)
-        if count < size and self._as_drained is False and self._as_phase is Phase.CONNECTED:
-            self._as_drained = True
+        if count < size:
+            if count == SOCKET_ERROR:
+                return self._as_nothing(buffer, size, flags)
+            self._as_exhausted()
         return count
+
+    def _as_exhausted(self) -> None:
+        """
+        The kernel had less than it was asked for.
+        """
+        if self._as_drained is False and self._as_phase is Phase.CONNECTED:
+            self._as_drained = True
 
     def _as_nothing(self, buffer: Any, size: int, flags: int) -> Any:
         """
