@@ -91,9 +91,7 @@ class _Wait(Deferred[Any]):
         """
         What the call waits for has happened, or can't happen any more.
         """
-        if self._future is not None and self._future.cancelled():
-            # asyncio says so to the Deferred in a later turn only; what were taken now would be nobody's.
-            self.cancel()
+        if self.isAbandoned():
             return
         try:
             result = self.attempt()
@@ -104,6 +102,16 @@ class _Wait(Deferred[Any]):
         if result is not PENDING:
             self.owner._as_over(self)
             self.callback(result)
+
+    def isAbandoned(self) -> bool:
+        """
+        Has its future been cancelled?  asyncio says so to the C{Deferred} in a later turn only, and what were taken
+        from the socket until then would be nobody's.
+        """
+        abandoned = self._future is not None and self._future.cancelled()
+        if abandoned:
+            self.cancel()
+        return bool(abandoned)
 
     def interrupt(self, code: WSAError) -> None:
         """
@@ -160,7 +168,7 @@ class Awaiting(Handling):
         @param event: what to wait for if it would block.
         @return: a Deferred of the result, which has fired already if the call did not have to wait.
         """
-        if event in self._as_waits:
+        if event in self._as_waits and self._as_isTaken(event):
             return fail(failed(WSAError.WSAEINPROGRESS))
         window = self._as_window
         if self._as_spare or window is None or get_ident() != self._as_thread:
@@ -175,6 +183,13 @@ class Awaiting(Handling):
             self._as_yielded = True
             window.post(self, 0)
         return self._as_wait(event, attempt)
+
+    def _as_isTaken(self, event: int) -> bool:
+        """
+        Does a call wait for C{event} already?
+        """
+        wait = self._as_waits.get(event)
+        return wait is not None and not wait.isAbandoned()
 
     def _as_wait(self, event: int, attempt: Try) -> Deferred[Any]:
         wait = self._as_waits[event] = _Wait(self, event, attempt)

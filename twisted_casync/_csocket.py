@@ -100,7 +100,7 @@ class CSocket(Reading):
         @return: a Deferred of L{True}.  It fails with the errors that C{CAsyncSocket.Connect} leaves and C{OnConnect}
             tells. When it is cancelled the attempt goes on, and C{OnConnect} tells how it ends; C{Close} ends it.
         """
-        if CONNECT in self._as_waits:
+        if self._as_isTaken(CONNECT):
             return fail(failed(WSAError.WSAEINPROGRESS))
         self._as_outcome = None
         if super().Connect(lpszHostAddress, nHostPort):
@@ -269,7 +269,7 @@ class CSocket(Reading):
         """
         if type(lpBuf) not in _COUNTED or nBufLen is not None or nFlags is not _NO_FLAGS or not self._as_spare:
             return self._as_sendAll(lpBuf, nBufLen, lambda left: CAsyncSocket.Send(self, left, None, nFlags))
-        if WRITE in self._as_waits:
+        if self._as_isTaken(WRITE):
             return fail(failed(WSAError.WSAEINPROGRESS))
         # The call that nearly every message is sent with.
         count = CAsyncSocket.Send(self, lpBuf)
@@ -321,7 +321,7 @@ class CSocket(Reading):
             view = sent(lpBuf, nBufLen)
         except Rejected as rejected:
             return fail(failed(rejected.code))
-        if WRITE in self._as_waits:
+        if self._as_isTaken(WRITE):
             return fail(failed(WSAError.WSAEINPROGRESS))
         self._as_count = 0
         left = view if self._as_spare else _kept(view)
