@@ -200,8 +200,8 @@ class IncompleteRead(ConnectionError):
         self.expected = expected
 
     def __str__(self) -> str:
-        wanted = "a delimiter" if self.expected is None else f"{self.expected} bytes"
-        return f"the stream ended after {len(self.partial)} bytes, and {wanted} was asked for"
+        wanted = "a delimiter was" if self.expected is None else f"{self.expected} bytes were"
+        return f"the stream ended after {len(self.partial)} bytes, and {wanted} asked for"
 
 
 class LimitExceeded(ValueError):
