@@ -55,7 +55,7 @@ def test_callbacks(way: str) -> None:
     played(way, program)
 
 
-@pytest_twisted.ensureDeferred
+@pytest_twisted.ensureDeferred  # type: ignore[untyped-decorator]  # it has no types
 async def test_in_a_test_of_pytest_twisted() -> None:
     """With the global reactor, which pytest-twisted runs."""
     near, far = await pair()
@@ -116,12 +116,12 @@ def test_a_future_that_was_cancelled_takes_nothing_more(way: str) -> None:
     async def task(loop: Any, reactor: Any) -> None:
         near, peer = await ensureDeferred(connected()).asFuture(loop)
         future = near.Receive().asFuture(loop)
-        peer.sendall(b"hello")
         future.cancel()
-        near.doRead() if way.endswith("direct") else near._as_ready(1)
-        second = near.Receive().asFuture(loop)
-        second.cancel()
         # Nor does it keep the next call from waiting.
+        second = near.Receive().asFuture(loop)
+        peer.sendall(b"hello")
+        second.cancel()
+        near.doRead() if way.endswith("direct") else near._as_ready(1)
         assert await near.Receive().asFuture(loop) == b"hello"
         await asyncio.sleep(0)
         assert future.cancelled() and second.cancelled() and not near.IsBlocking()

@@ -23,7 +23,7 @@ from ._casyncsocket import CAsyncSocket
 from ._handle import Handle
 from ._handling import Handling
 from ._member import documented
-from ._notify import ALL, CLOSE, CONNECT, READ
+from ._notify import ALL, CLOSE, CONNECT, OOB, READ
 from ._readiness import READABLE
 from .errors import WinsockError, winsockError
 from .interfaces import IAsyncSocket
@@ -46,8 +46,9 @@ Try = Callable[[], Any]
 
 MOST: Final = 32
 """
-How many calls of a socket end without waiting before one waits for the reactor's next turn: a coroutine that always
-finds something to receive must not keep the reactor from everybody else.
+How many calls of a socket end without waiting before one waits for the next round, in which the other sockets are told
+of what has come for them: a coroutine that always finds something to receive must not keep it from everybody else. The
+reactor has its turn after some rounds.
 """
 
 _CONNECT_OR_READ: Final = CONNECT | READ
@@ -87,21 +88,24 @@ class _Wait(Deferred[Any]):
         self.event = event
         self.attempt = attempt
 
-    def retry(self) -> None:
+    def retry(self) -> bool:
         """
         What the call waits for has happened, or can't happen any more.
+
+        @return: whether anybody still waits.
         """
         if self.isAbandoned():
-            return
+            return False
         try:
             result = self.attempt()
         except Exception as error:
             self.owner._as_over(self)
             self.errback(error)
-            return
+            return True
         if result is not PENDING:
             self.owner._as_over(self)
             self.callback(result)
+        return True
 
     def isAbandoned(self) -> bool:
         """
@@ -253,16 +257,12 @@ class Awaiting(Handling):
         rules = self._as_rules
         self._as_spare = MOST
         self._as_drained = False
-        if bits == READABLE and rules.enabled & _CONNECT_OR_READ == READ:
-            # The door that nearly every message comes through.
-            rules.enabled &= ~READ
-            self._as_fresh = 0 if self._as_ahead else self._as_thread
-            wait = self._as_waits.get(READ)
-            if wait is not None:
-                wait.retry()
-            else:
-                self._as_call(READ, WSAError.NO_ERROR)
-            self._as_fresh = 0
+        plain = bits == READABLE and rules.possible & OOB and rules.enabled & _CONNECT_OR_READ == READ
+        if plain and not self._as_stalled and not self._as_ahead:
+            # The door that nearly every message comes through.  As in L{tell}, FD_READ stays enabled.
+            self._as_fresh = self._as_thread
+            self._as_call(READ, WSAError.NO_ERROR)
+            self._as_untold()
         else:
             yielded, self._as_yielded = self._as_yielded, False
             super()._as_ready(bits)
@@ -271,13 +271,26 @@ class Awaiting(Handling):
                 self._as_retry()
         self._as_drained = None
 
+    def _as_settle(self) -> None:
+        super()._as_settle()
+        # Whom an event is for is decided here each time.
+        self._as_fast = 0
+
+    def _as_mail(self) -> None:
+        # One datagram a turn: who waits has its turn after each.
+        self._as_now = 0
+        self._as_rules.enabled ^= READ
+        self._as_fresh = ~self._as_thread
+        self._as_call(READ, WSAError.NO_ERROR)
+        self._as_fresh = 0
+
     def _as_call(self, event: int, code: WSAError) -> Any:
         wait = self._as_waits.get(event)
         if wait is not None:
             if event == CONNECT:
                 self._as_outcome = code
-            wait.retry()
-            return None
+            if wait.retry():
+                return None
         if event == CLOSE and self._as_waits:
             # Who waits hears of it first, and may close the socket; then OnClose has nothing left to say.
             sock = self._as_sock

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from ._arguments import Rejected, filled, integer, sent
 from ._awaiting import PENDING, Try, failed, refusal
 from ._casyncsocket import CAsyncSocket
-from ._notify import ACCEPT, CONNECT, OOB, READ, WRITE, Phase
+from ._notify import ACCEPT, CONNECT, CONNECTED, OOB, READ, WRITE
 from ._reading import LARGEST, Reading
 from ._sockaddr import SockAddr
 from .errors import winsockError
@@ -246,7 +246,7 @@ class CSocket(Reading):
         receive, flags = self._as_receiving(lpBuf, nBufLen, nFlags)
 
         def attempt() -> Any:
-            if self._as_phase is Phase.CONNECTED:
+            if self._as_phase is CONNECTED:
                 got = receive()
                 return got if got is PENDING else (got, None)
             if isinstance(lpBuf, int):

@@ -19,7 +19,7 @@ from ._arguments import Rejected, filled
 from ._awaiting import PENDING, Awaiting, failed, refusal
 from ._casyncsocket import CAsyncSocket
 from ._handling import Handling
-from ._notify import READ, REENABLED_BY, Phase
+from ._notify import CONNECTED, DATAGRAM, READ, REENABLED_BY, UNNAMED
 from ._readiness import READABLE
 from .errors import IncompleteRead, LimitExceeded
 from .winsock import FIONREAD, INVALID_SOCKET, MSG_OOB, MSG_PEEK, SOCKET_ERROR, GetLastError, SetLastError, WSAError
@@ -113,7 +113,7 @@ class Reading(Awaiting):
         """
         The kernel had less than it was asked for.
         """
-        if self._as_drained is False and self._as_phase is Phase.CONNECTED:
+        if self._as_drained is False and self._as_phase is CONNECTED:
             self._as_drained = True
 
     def _as_nothing(self, buffer: Any, size: int, flags: int) -> Any:
@@ -155,7 +155,7 @@ class Reading(Awaiting):
         @param wanted: at least how many bytes are missing.
         @return: how many have come, 0 at the end of the stream; or L{PENDING}.
         """
-        if self._as_phase in (Phase.DATAGRAM, Phase.UNNAMED):
+        if self._as_phase in (DATAGRAM, UNNAMED):
             raise failed(WSAError.WSAEOPNOTSUPP)
         count = self._as_fill(_scratch.buffer, min(max(wanted, _LIMIT), LARGEST), 0)
         if count is not PENDING:
@@ -175,6 +175,7 @@ class Reading(Awaiting):
         return data
 
     def _as_left(self) -> None:
+        self._as_untold()
         self._as_rules.reenable(_RECEIVED)
         self._as_rearm()
         if self._as_window is not None and self._as_surplus:

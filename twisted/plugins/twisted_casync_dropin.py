@@ -4,6 +4,7 @@ Every `twistd` of the environment imports this file, so it only names things: wh
 chosen. Importing a reactor here would break `twistd --reactor`.
 """
 
+from twisted.application.reactors import Reactor
 from twisted.application.service import ServiceMaker
 
 casyncService = ServiceMaker(
@@ -11,4 +12,10 @@ casyncService = ServiceMaker(
     "twisted_casync.tap",
     "Serve sockets in the manner of MFC's CAsyncSocket.",
     "casync",
+)
+
+casyncReactor = Reactor(
+    "casync",
+    "twisted_casync.reactor",
+    "The epoll reactor, with sockets in the manner of CAsyncSocket in its own epoll set.",
 )
