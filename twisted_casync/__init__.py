@@ -17,8 +17,7 @@ Where each idea lives, from the facts to the face; a module imports only what st
  - C{_options}, C{_binding}: Winsock's options and ports over the platform's.
  - C{_transfer}: the calls that move data.  C{_casyncsocket}: the other members.
  - C{_handling}: the handlers that wait.  C{_awaiting}: the calls that wait.  C{_reading}: exactly so many bytes,
- lines.  C{_csocket}, C{_csocketfile}: MFC's
-   blocking classes.
+   lines.  C{_csocket}, C{_csocketfile}: MFC's blocking classes.
  - L{services}, C{tap}: what C{twistd casync} runs.  L{testing}: for the tests of programs that use this.
 """
 
