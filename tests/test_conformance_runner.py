@@ -17,7 +17,7 @@ from typing import Any, cast
 import pytest
 from twisted.internet.task import Clock
 
-from twisted_casync import CAsyncSocket
+from twisted_casync import CAsyncSocket, CSocket
 from twisted_casync.testing import _conformance
 from twisted_casync.testing.__main__ import main
 from twisted_casync.testing._addresses import shownAddress
@@ -436,6 +436,24 @@ def test_direct_sockets_are_asked_for(suite: Suite, monkeypatch: pytest.MonkeyPa
     assert main(["conformance", *folders, "--reactor", "poll", "--direct"]) == 0
     assert main(["conformance", *folders]) == 0
     assert asked == [(("reactor poll",), {"direct": True}), (("reactor None",), {"direct": False})]
+
+
+def test_csockets_are_asked_for(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[type] = []
+
+    async def play(reactor: Any, name: str, text: str, quiet: float, factory: Any) -> list[Record]:
+        played.append(type(factory(print)))
+        return ECHO_TRACE
+
+    monkeypatch.setattr(_conformance, "playScenario", play)
+    monkeypatch.setattr(_conformance, "installReactor", lambda name: None)
+    monkeypatch.setattr(_conformance, "AfxSocketInit", lambda *args, **kw: None)
+    monkeypatch.setattr(_conformance, "AfxSocketTerm", lambda: None)
+    monkeypatch.setattr(_conformance, "runInReactor", lambda reactor, work: next(work.__await__(), None))
+    folders = [str(suite.folder / "scenarios"), str(suite.folder / "traces")]
+    assert main(["conformance", *folders, "--csocket"]) == 0
+    assert main(["conformance", *folders]) == 0
+    assert [issubclass(kind, CSocket) for kind in played] == [True, False]
 
 
 def test_a_difference_is_said_and_counts(suite: Suite) -> None:
