@@ -27,6 +27,7 @@ PACKAGE = ROOT / "twisted_casync"
 
 STRATA = (
     ("facts", "winsock"),
+    ("facts", "errors"),
     ("facts", "interfaces"),
     ("rules", "_notify"),
     ("edge", "_arguments"),
@@ -47,6 +48,11 @@ STRATA = (
     ("socket", "_member"),
     ("socket", "_handle"),
     ("socket", "_casyncsocket"),
+    ("awaited", "_handling"),
+    ("awaited", "_awaiting"),
+    ("awaited", "_reading"),
+    ("awaited", "_csocket"),
+    ("awaited", "_csocketfile"),
     ("face", "__init__"),
     ("programs", "reactor"),
     ("programs", "_strports"),
@@ -142,7 +148,7 @@ def test_a_module_imports_only_what_stands_above_it(file: str) -> None:
         assert row is None or row == part or ORDER.index(row) < ORDER.index(part), name
 
 
-@pytest.mark.parametrize("part", ["winsock", "interfaces", "_notify"])
+@pytest.mark.parametrize("part", ["winsock", "errors", "interfaces", "_notify"])
 def test_facts_and_rules_know_no_reactor(part: str) -> None:
     """Neither themselves nor through what they import."""
     alone = (
@@ -275,6 +281,10 @@ def test_the_face_is_what_it_shows() -> None:
         "AfxSocketInit",
         "AfxSocketTerm",
         "CAsyncSocket",
+        "CNotSupportedException",
+        "CSocket",
+        "CSocketFile",
+        *twisted_casync.errors.__all__,
         *twisted_casync.interfaces.__all__,
         *twisted_casync.winsock.__all__,
     }
