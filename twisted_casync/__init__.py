@@ -14,17 +14,20 @@ Where each idea lives, from the facts to the face; a module imports only what st
  - C{_threads}: what MFC keeps per thread.
  - C{_options}, C{_binding}: Winsock's options and ports over the platform's.
  - C{_transfer}: the calls that move data.  C{_casyncsocket}: the other members.
+ - L{archive}: MFC's C{CArchive}.
  - L{services}, C{tap}: what C{twistd casync} runs.  L{testing}: for the tests of programs that use this.
 """
 
 from __future__ import annotations
 
-from . import interfaces, winsock
+from . import archive, interfaces, winsock
 from ._casyncsocket import CAsyncSocket
 from ._threads import AfxSocketInit, AfxSocketTerm
-from .interfaces import *  # noqa: F403  # the public names of these two are those of the package
+from .archive import *  # noqa: F403  # the public names of these are those of the package
+from .interfaces import *  # noqa: F403
 from .winsock import *  # noqa: F403
 
 __all__ = ["AfxSocketInit", "AfxSocketTerm", "CAsyncSocket"]
+__all__ += archive.__all__
 __all__ += interfaces.__all__
 __all__ += winsock.__all__
