@@ -91,7 +91,6 @@ class Archive:
         self._mode = nMode
         self._bufSize = nBufSize
         self._wide = bUnicode
-        self._closed = False
         self._waits = False
         self._fed: Deferred[None] | None = None
         self._sink: AwaitedSink | None = None
@@ -109,6 +108,7 @@ class Archive:
                 raise TypeError(f"pFile must have Write or write, not be a {type(pFile).__name__}")
             self._storing = Storing(limits, codePage)
             self._plain = pFile is not None and self._sink is None
+        self._closed = False
 
     def __repr__(self) -> str:
         kind = "closed" if self._closed else "loading" if self.IsLoading() else "storing"

@@ -88,13 +88,14 @@ class AwaitedSink:
         @return: fires when this was written, and all before.  Once one has failed all later ones do: the stream
             lacks what that one had.
         """
-        return self._lock.run(self._write, data).addErrback(self._failed)
+        return self._lock.run(self._write, data)
 
     def _write(self, data: bytes) -> Deferred[None]:
         if self._failure is not None:
             self._failure.raiseException()
         written = self._file.Write(data) if data else None
-        return (written if isinstance(written, Deferred) else succeed(written)).addCallback(lambda _: None)
+        done = written if isinstance(written, Deferred) else succeed(written)
+        return done.addCallbacks(lambda _: None, self._failed)
 
     def _failed(self, failure: Failure) -> Failure:
         self._failure = failure
