@@ -5,7 +5,6 @@ The life of an archive: its file, what waits to be written, what is awaited, and
 from __future__ import annotations
 
 import codecs
-import inspect
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, overload
@@ -17,7 +16,7 @@ from twisted_casync.archive._errors import ArchiveIncomplete, ArchiveLimits, CAr
 from twisted_casync.archive._file import AwaitedSink, awaitedRead, plainRead, plainWrite, unread
 from twisted_casync.archive._loading import Loading
 from twisted_casync.archive._storing import Storing
-from twisted_casync.archive._values import CString
+from twisted_casync.archive._values import NUMBERS, CString
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -227,9 +226,15 @@ class Archive:
         @raise TypeError: the value has no form of its own, such as an C{int}, which has no width.
         @raise CArchiveException: C{readOnly}, the archive is being loaded.
         """
-        self._half(True)
-        store = getattr(value, "archiveStore", None)
-        if store is not None and not isinstance(value, type):
+        if self._closed or self._mode & self.load:
+            self._half(True)
+        # Numbers and strings are most of what is written, and whole by themselves.
+        kind = type(value)
+        if kind in NUMBERS:
+            self._storing.data += kind.form.pack(value)
+        elif kind is str:
+            self._storing.string(value, self._wide)
+        elif (store := getattr(value, "archiveStore", None)) is not None and not isinstance(value, type):
             self._storing.item(self, store)
         elif isinstance(value, str):
             self._storing.string(value, self._wide)
@@ -237,7 +242,8 @@ class Archive:
             self._storing.object(self, None)
         else:
             raise TypeError(_noForm(value))
-        self._spill()
+        if self._plain:
+            self._spill()
         return self
 
     def _spill(self) -> None:
@@ -269,9 +275,17 @@ class Archive:
         @raise CArchiveException: C{writeOnly}, the archive is being stored; or what comes is not that.
         @raise TypeError: C{what} is no type that has a form here.
         """
-        self._half(False)
+        if self._closed or not self._mode & self.load:
+            self._half(False)
+        # As for numbers in <<.
+        isType = isinstance(what, type)
+        if isType and (make := NUMBERS.get(what)) is not None:
+            return make(what, self._loading.unpack(what.form))
+        if what is CString:
+            return self._loading.item(CString, Loading.string, self._loading)
         load = getattr(what, "archiveLoad", None)
-        if load is None or not isinstance(what, type):
+        # A class method of an instance is its type's: that is a value, and not what says how to read one.
+        if load is None or not (isType or getattr(load, "__self__", None) is what):
             load = _loader(what)
         return self._loading.item(what, load, self)
 
@@ -369,11 +383,8 @@ def _loader(what: Any) -> Callable[[Any], Any]:
     if what is str:
         return CString.archiveLoad
     if not isinstance(what, type):
-        load = inspect.getattr_static(type(what), "archiveLoad", None)
-        if load is not None and not isinstance(load, classmethod):
-            return what.archiveLoad  # type: ignore[no-any-return]  # of whatever the program has made
-        if load is None and callable(what):
-            return what  # type: ignore[no-any-return]
+        if callable(what) and not hasattr(what, "archiveLoad"):
+            return what  # type: ignore[no-any-return]  # of whatever the program has made
         raise TypeError(f"a value is loaded by its type, value = ar >> {type(what).__name__}, not into {what!r}")
     raise TypeError(_noForm(what()) if what in _HINTS else f"{what.__name__} has no form in an archive")
 

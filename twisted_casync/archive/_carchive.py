@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted_casync.archive._archive import Archive
 from twisted_casync.archive._classes import RUNTIME_CLASS, CObject, CRuntimeClass
+from twisted_casync.archive._loading import Loading
 from twisted_casync.archive._values import CString
 from twisted_casync.archive._wire import NO_SCHEMA
 
@@ -103,7 +104,7 @@ class CArchive(Archive):
         @return: a C{CString}.
         """
         self._half(False)
-        return self._loading.item(CString, lambda _: self._loading.string(), self)
+        return self._loading.item(CString, Loading.string, self._loading)
 
     def pack(self, form: struct.Struct, value: Any) -> None:
         """

@@ -7,6 +7,7 @@ had, a list and a map add to it, as in MFC.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,11 @@ class _Sequence(list[Any], CObject):
     def _storeElements(self, ar: CArchive) -> None:
         ar.WriteCount(len(self))
         if _isNumber(self.TYPE):
-            ar.packMany(self.TYPE.code, [self.TYPE(value) for value in self])
+            try:
+                ar.packMany(self.TYPE.code, self)
+            except (struct.error, OverflowError, TypeError):
+                # One of them has to be cast.
+                ar.packMany(self.TYPE.code, [self.TYPE(value) for value in self])
             return
         for value in self:
             _store(ar, self.TYPE, value)

@@ -198,10 +198,11 @@ class Loading:
             if self._ended:
                 raise CArchiveException(Cause.endOfFile, f"{missing} bytes are missing")
             if self._pull is None:
-                incomplete = ArchiveIncomplete(missing)
-                if self._start is not None:
-                    self._doomed = incomplete
-                raise incomplete
+                if self._start is None:
+                    raise ArchiveIncomplete(missing)
+                # In no local variable: the exception's traceback would have it, and both would wait for the collector.
+                self._doomed = ArchiveIncomplete(missing)
+                raise self._doomed
             more = self._pull(missing)
             self.feed(more)
             self._ended = not more

@@ -32,6 +32,7 @@ __all__ = [
     "INT",
     "LONG",
     "LONGLONG",
+    "NUMBERS",
     "SHORT",
     "UINT",
     "ULONGLONG",
@@ -248,6 +249,13 @@ class DOUBLE(Real, code="d"):
     """
 
     __slots__ = ()
+
+
+NUMBERS: dict[Any, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(Integer.__subclasses__(), int.__new__),
+    **dict.fromkeys(Real.__subclasses__(), float.__new__),
+}
+"""What makes a number of a type of one that fits, without the cast."""
 
 
 class CString(str):
