@@ -27,6 +27,7 @@ PACKAGE = ROOT / "twisted_casync"
 
 STRATA = (
     ("facts", "winsock"),
+    ("facts", "errors"),
     ("facts", "interfaces"),
     ("rules", "_notify"),
     ("edge", "_arguments"),
@@ -44,6 +45,11 @@ STRATA = (
     ("socket", "_member"),
     ("socket", "_handle"),
     ("socket", "_casyncsocket"),
+    ("awaited", "_handling"),
+    ("awaited", "_awaiting"),
+    ("awaited", "_reading"),
+    ("awaited", "_csocket"),
+    ("awaited", "_csocketfile"),
     ("archive", "archive"),
     ("face", "__init__"),
     ("programs", "_strports"),
@@ -141,7 +147,7 @@ def test_a_module_imports_only_what_stands_above_it(file: str) -> None:
         assert row is None or row == part or ORDER.index(row) < ORDER.index(part), name
 
 
-@pytest.mark.parametrize("part", ["winsock", "interfaces", "_notify"])
+@pytest.mark.parametrize("part", ["winsock", "errors", "interfaces", "_notify"])
 def test_facts_and_rules_know_no_reactor(part: str) -> None:
     """Neither themselves nor through what they import."""
     alone = (
@@ -284,6 +290,10 @@ def test_the_face_is_what_it_shows() -> None:
         "AfxSocketTerm",
         "CAsyncSocket",
         *twisted_casync.archive.__all__,
+        "CNotSupportedException",
+        "CSocket",
+        "CSocketFile",
+        *twisted_casync.errors.__all__,
         *twisted_casync.interfaces.__all__,
         *twisted_casync.winsock.__all__,
     }

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Final
+from typing import Any, Final
 
 from twisted.internet.interfaces import IReadDescriptor, IWriteDescriptor
 from twisted.logger import Logger
@@ -355,14 +355,14 @@ class SocketDescriptor:
         The handler that nearly every message calls; the others are found by L{HANDLERS}.
         """
 
-    def _as_call(self, event: int, code: WSAError) -> None:
+    def _as_call(self, event: int, code: WSAError) -> Any:
         try:
-            getattr(self, HANDLERS[event])(code)
+            return getattr(self, HANDLERS[event])(code)
         except Exception:
             self._as_crashed(event)
 
-    def _as_crashed(self, event: int) -> None:
-        _log.failure("{handler} of {socket!r} failed; the socket is aborted", handler=HANDLERS[event], socket=self)
+    def _as_crashed(self, event: int, why: Failure | None = None) -> None:
+        _log.failure("{handler} of {socket!r} failed; the socket is aborted", why, handler=HANDLERS[event], socket=self)
         self._as_abandon(WSAError.WSAECONNABORTED, told=event == CLOSE)
 
     # -- what holds

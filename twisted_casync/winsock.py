@@ -120,6 +120,7 @@ __all__ = [
     "WSASYSNOTREADY",
     "WSATRY_AGAIN",
     "WSAVERNOTSUPPORTED",
+    "errnoFromError",
     "errorFromErrno",
     "errorFromLookup",
 ]
@@ -411,6 +412,20 @@ def errorFromLookup(number: int | None) -> WSAError:
     @return: the code; C{WSAHOST_NOT_FOUND} where the platform gives no reason, as Twisted's resolvers do.
     """
     return _LOOKUPS.get(number or 0, WSAError.WSAHOST_NOT_FOUND)
+
+
+def errnoFromError(code: WSAError) -> int:
+    """
+    What this platform calls an error of Winsock, for an C{OSError} that carries both.
+
+    @param code: the code.
+    @return: the C{errno} of the same name; of a failed lookup the number of C{socket.gaierror}; C{EINVAL} where the
+        platform has none, as CPython does on Windows.
+    """
+    number: int | None = getattr(errno, code.name.removeprefix("WSA"), None)
+    if number is None:
+        number = next((getattr(socket, name) for name in code.platform if hasattr(socket, name)), errno.EINVAL)
+    return number
 
 
 class _LastError(threading.local):
