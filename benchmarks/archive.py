@@ -1,11 +1,11 @@
 """How fast archives are, beside what else Python has.
 
-    python benchmarks/archive.py [--rounds N]
+    python benchmarks/archive.py [--rounds N] [--count N]
 
 Writes and reads the same records with `CArchive`, with `struct` by hand, which is the least that such bytes can cost
 in Python, and with `pickle`, which is C, and must not be used on what comes from a network. Each figure is the best of
-N rounds (5). Then the memory that a loaded record takes beside the same object made by hand, and what an item costs that
-comes in pieces.
+N rounds (5). Then the memory that a loaded record takes beside the same object made by hand, and what an item costs
+that comes in pieces.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ from twisted_casync import (
     Serialized,
 )
 
-COUNT = 20_000
 LIMITS = ArchiveLimits(nMaxItem=1 << 30, nMaxReread=1 << 40, nMaxObjects=1 << 20)
 
 
@@ -93,9 +92,9 @@ def storeArchive(count: int) -> bytes:
     return file.getvalue()
 
 
-def loadArchive(data: bytes) -> list[Any]:
+def loadArchive(data: bytes, count: int) -> list[Any]:
     ar, what = CArchive(io.BytesIO(data), CArchive.load, 65536, limits=LIMITS), Serialized(CRecord)
-    return [ar >> what for _ in range(COUNT)]
+    return [ar >> what for _ in range(count)]
 
 
 def loadFed(data: bytes) -> list[Any]:
@@ -153,12 +152,14 @@ def memory(make: Callable[[], object]) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--count", type=int, default=20_000, help="records")
+    options = parser.parse_args()
+    rounds, count = options.rounds, options.count
 
-    data, objects = storeByHand(COUNT), storeObjects(COUNT)
-    assert storeArchive(COUNT) == data
-    pickled = pickle.dumps([vars(CRecord()) for _ in range(COUNT)])
-    records = [vars(CRecord()) for _ in range(COUNT)]
+    data, objects = storeByHand(count), storeObjects(count)
+    assert storeArchive(count) == data
+    pickled = pickle.dumps([vars(CRecord()) for _ in range(count)])
+    records = [vars(CRecord()) for _ in range(count)]
     numbers = CDWordArray(range(1_000_000))
     ar = CArchive(None, CArchive.store)
     numbers.Serialize(ar)
@@ -171,29 +172,29 @@ def main() -> None:
         CArchive(io.BytesIO(array), CArchive.load, limits=LIMITS) >> Serialized(CDWordArray)
 
     rows: list[tuple[str, Callable[[], object], int]] = [
-        ("store records: struct by hand", lambda: storeByHand(COUNT), COUNT),
-        ("store records: CArchive", lambda: storeArchive(COUNT), COUNT),
-        ("store records: CArchive, as objects", lambda: storeObjects(COUNT), COUNT),
-        ("store records: pickle", lambda: pickle.dumps(records), COUNT),
-        ("load records: struct by hand", lambda: loadByHand(data), COUNT),
-        ("load records: CArchive", lambda: loadArchive(data), COUNT),
-        ("load records: CArchive, fed 1460 bytes at a time", lambda: loadFed(data), COUNT),
-        ("load records: CArchive, as objects", lambda: loadObjects(objects), COUNT),
-        ("load records: pickle", lambda: pickle.loads(pickled), COUNT),
+        ("store records: struct by hand", lambda: storeByHand(count), count),
+        ("store records: CArchive", lambda: storeArchive(count), count),
+        ("store records: CArchive, as objects", lambda: storeObjects(count), count),
+        ("store records: pickle", lambda: pickle.dumps(records), count),
+        ("load records: struct by hand", lambda: loadByHand(data), count),
+        ("load records: CArchive", lambda: loadArchive(data, count), count),
+        ("load records: CArchive, fed 1460 bytes at a time", lambda: loadFed(data), count),
+        ("load records: CArchive, as objects", lambda: loadObjects(objects), count),
+        ("load records: pickle", lambda: pickle.loads(pickled), count),
         ("store a million DWORDs", storeNumbers, 1_000_000),
         ("load a million DWORDs", loadNumbers, 1_000_000),
     ]
-    for name, call, count in rows:
-        print(f"{name:50} {best(rounds, call) / count * 1e6:8.3f} us each")
+    for name, call, times in rows:
+        print(f"{name:50} {best(rounds, call) / times * 1e6:8.3f} us each")
 
-    byHand, loaded = memory(lambda: [CRecord() for _ in range(COUNT)]), memory(lambda: loadArchive(data))
-    print(f"{'memory of a record made / loaded':50} {byHand / COUNT:8.0f} / {loaded / COUNT:.0f} bytes")
+    byHand, loaded = memory(lambda: [CRecord() for _ in range(count)]), memory(lambda: loadArchive(data, count))
+    print(f"{'memory of a record made / loaded':50} {byHand / count:8.0f} / {loaded / count:.0f} bytes")
 
-    whole = storeObjects(2000)
+    whole = storeObjects(count // 10)
     once = best(rounds, lambda: loadInPieces(whole, len(whole)))
     for size in (65536, 16384, 4096, 1460):
-        times = best(rounds, lambda size=size: loadInPieces(whole, size)) / once  # type: ignore[misc]
-        print(f"one item of {len(whole)} bytes in pieces of {size:<18} {times:8.1f} times as long as whole")
+        ratio = best(rounds, lambda size=size: loadInPieces(whole, size)) / once  # type: ignore[misc]
+        print(f"one item of {len(whole)} bytes in pieces of {size:<18} {ratio:8.1f} times as long as whole")
 
 
 if __name__ == "__main__":

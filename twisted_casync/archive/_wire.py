@@ -45,7 +45,7 @@ BIG_TAG: Final = 0x7FFF
 """The index follows as a DWORD [TN002]."""
 
 BIG_CLASS: Final = 0x80000000
-"""Or-ed with such a DWORD when the index is a class's [vscm reader: dwBigClassTag]."""
+"""Or-ed with such a DWORD when the index is a class's [VLab]."""
 
 LARGEST_MAP: Final = 0x3FFFFFFE
 """So many objects and classes can come in one archive [TN002]."""
