@@ -53,8 +53,8 @@ def serve(port: int, address: str) -> int:
         return 1
     name = listener.GetSockName()
     assert name is not None
-    print("listening on {}:{}".format(*name), flush=True)
     start(accept(listener))
+    anyReactor.callWhenRunning(print, "listening on {}:{}".format(*name), flush=True)
     anyReactor.run()
     return 0
 

@@ -53,6 +53,7 @@ STRATA = (
     ("awaited", "_reading"),
     ("awaited", "_csocket"),
     ("awaited", "_csocketfile"),
+    ("archive", "archive"),
     ("face", "__init__"),
     ("programs", "reactor"),
     ("programs", "_strports"),
@@ -63,8 +64,10 @@ STRATA = (
 """A module imports only what stands above it."""
 
 ORDER = [name for _, name in STRATA]
-CORE = [name for stratum, name in STRATA if stratum not in ("face", "programs")]
-"""What is above the face; the programs are applications, which do as applications do."""
+CORE = [name for stratum, name in STRATA if stratum not in ("archive", "face", "programs")]
+"""
+What a socket is; the programs are applications, which do as applications do, and an archive knows no socket.
+"""
 
 FILES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
 
@@ -159,6 +162,14 @@ def test_facts_and_rules_know_no_reactor(part: str) -> None:
         "print([name for name in sys.modules if name.startswith('twisted.internet')])"
     )
     assert child(alone) == "[]"
+
+
+def test_an_archive_knows_no_socket() -> None:
+    """And its halves, and the types, know no reactor either."""
+    files = [file for file in FILES if partOf(file) == "archive"]
+    assert {ours(name) for file in files for name in imported(file)} == {None, "archive"}
+    waits = {file for file in files for name in imported(file) if name.startswith("twisted.")}
+    assert waits == {"archive/_archive.py", "archive/_file.py"}
 
 
 # -- the laws
@@ -281,6 +292,7 @@ def test_the_face_is_what_it_shows() -> None:
         "AfxSocketInit",
         "AfxSocketTerm",
         "CAsyncSocket",
+        *twisted_casync.archive.__all__,
         "CNotSupportedException",
         "CSocket",
         "CSocketFile",

@@ -25,11 +25,12 @@ SERVERS: list[tuple[str, ...]] = [
     ("http_responder.py", "0"),
     ("udp_time.py", "serve", "0"),
     ("urgent_receiver.py", "0"),
+    ("chatsrvr.py", "0"),
 ]
 
 
 def test_every_example_is_run_here() -> None:
-    others = {"echo_client.py", "urgent_sender.py"}
+    others = {"echo_client.py", "urgent_sender.py", "chatter.py"}
     examples = {path.name: path.read_text() for path in EXAMPLES.glob("*.py")}
     assert set(examples) == {server[0] for server in SERVERS} | others
     for name, text in examples.items():
@@ -61,7 +62,7 @@ def test_server_says_why_it_cannot_listen(command: tuple[str, ...]) -> None:
         assert b"Traceback" not in second.stderr
 
 
-@pytest.mark.parametrize("name", ["echo_client.py", "urgent_sender.py"])
+@pytest.mark.parametrize("name", ["echo_client.py", "urgent_sender.py", "chatter.py"])
 def test_client_says_that_it_was_refused(name: str) -> None:
     with socket.socket() as unlistened:
         unlistened.bind(("127.0.0.1", 0))

@@ -18,21 +18,24 @@ Where each idea lives, from the facts to the face; a module imports only what st
  - C{_transfer}: the calls that move data.  C{_casyncsocket}: the other members.
  - C{_handling}: the handlers that wait.  C{_awaiting}: the calls that wait.  C{_reading}: exactly so many bytes,
    lines.  C{_csocket}, C{_csocketfile}: MFC's blocking classes.
+ - L{archive}: MFC's C{CArchive}.
  - L{services}, C{tap}: what C{twistd casync} runs.  L{testing}: for the tests of programs that use this.
 """
 
 from __future__ import annotations
 
-from . import errors, interfaces, winsock
+from . import archive, errors, interfaces, winsock
 from ._casyncsocket import CAsyncSocket
 from ._csocket import CSocket
 from ._csocketfile import CNotSupportedException, CSocketFile
 from ._threads import AfxSocketInit, AfxSocketTerm
-from .errors import *  # noqa: F403  # as those of the next two
-from .interfaces import *  # noqa: F403  # the public names of these two are those of the package
+from .archive import *  # noqa: F403  # the public names of these are those of the package
+from .errors import *  # noqa: F403
+from .interfaces import *  # noqa: F403
 from .winsock import *  # noqa: F403
 
 __all__ = ["AfxSocketInit", "AfxSocketTerm", "CAsyncSocket", "CNotSupportedException", "CSocket", "CSocketFile"]
+__all__ += archive.__all__
 __all__ += errors.__all__
 __all__ += interfaces.__all__
 __all__ += winsock.__all__
