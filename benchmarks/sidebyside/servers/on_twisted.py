@@ -1,8 +1,9 @@
-"""Twisted's own transports on its stock epoll reactor."""
+"""Twisted's own transports, on its stock epoll reactor or on the casync reactor."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import epollreactor
@@ -10,6 +11,9 @@ from twisted.internet.interfaces import IPullProducer, IPushProducer, ITCPTransp
 from twisted.internet.protocol import DatagramProtocol, Protocol, ServerFactory
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
+
+from twisted_casync import SOCK_DGRAM, CAsyncSocket
+from twisted_casync import reactor as casyncreactor
 
 from . import BACKLOG, DATAGRAM_BUFFER, announce, noDelay, pattern
 
@@ -72,9 +76,16 @@ class Datagrams(DatagramProtocol):
         self.transport.write(datagram, addr)
 
 
-def serve(service: str, buffer: int) -> None:
-    """Serve one of the services."""
-    epollreactor.install()
+INSTALL: dict[str, Callable[[], None]] = {"epoll": epollreactor.install, "casync": casyncreactor.install}
+
+
+def serve(service: str, buffer: int, option: str) -> None:
+    """Serve one of the services, on the reactor that `option` names."""
+    INSTALL[option]()
+    # One that nobody sends to, so that the casync reactor has sockets to look for among what is ready.
+    idle = CAsyncSocket()
+    if option == "casync" and not idle.Create(0, SOCK_DGRAM, lpszSocketAddress="127.0.0.1"):
+        raise SystemExit("there is no socket to be had")
     from twisted.internet import reactor as installed
 
     reactor: Any = installed
