@@ -100,9 +100,9 @@ class Verdict:
         return self.spread.median >= self.target.bound
 
     def write(self, value: float) -> str:
-        """A value of the target, as the scene writes it; a ratio with two digits."""
+        """A value of the target, as the scene writes it; a ratio with a digit more, to tell what was just missed."""
         if self.target.against:
-            return f"{value:.2f}"
+            return f"{value:.3f}"
         return METRICS[self.target.metricIn(self.scenes[0])].write(value)
 
     @property
