@@ -423,10 +423,10 @@ def tell(sockets: dict[int, Any], batch: list[tuple[int, int]], other: Callable[
     @param batch: descriptors, and the bits of what is ready; it may be changed meanwhile.
     @param other: called with the descriptors that are in the batch and not in C{sockets}.
     """
+    find = sockets.get
     for fd, bits in batch:
-        try:
-            one = sockets[fd]
-        except KeyError:
+        one = find(fd)
+        if one is None:
             other(fd, bits)
             continue
         fast = one._as_fast
