@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import epollreactor
-from twisted.internet.interfaces import IPullProducer, IPushProducer, ITCPTransport
+from twisted.internet.interfaces import IPullProducer, ITCPTransport
 from twisted.internet.protocol import DatagramProtocol, Protocol, ServerFactory
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
@@ -20,20 +20,12 @@ from . import BACKLOG, DATAGRAM_BUFFER, announce, noDelay, pattern
 __all__ = ["serve"]
 
 
-@implementer(IPushProducer)
 class Echo(Protocol):
     """Stops receiving while its peer doesn't."""
 
-    buffer: int
-
     def connectionMade(self) -> None:
-        transport = self.transport
-        assert isinstance(transport, Connection)
-        transport.bufferSize = self.buffer
-        transport.registerProducer(self, True)
-        self.stopProducing = transport.stopProducing
-        self.pauseProducing = transport.pauseProducing
-        self.resumeProducing = transport.resumeProducing
+        transport: Any = self.transport
+        transport.registerProducer(transport, True)
 
     def dataReceived(self, data: bytes) -> None:
         assert self.transport is not None
@@ -41,12 +33,6 @@ class Echo(Protocol):
 
 
 class Sink(Protocol):
-    buffer: int
-
-    def connectionMade(self) -> None:
-        assert isinstance(self.transport, Connection)
-        self.transport.bufferSize = self.buffer
-
     def dataReceived(self, data: bytes) -> None:
         pass
 
@@ -55,7 +41,6 @@ class Sink(Protocol):
 class Source(Protocol):
     """Is asked for more whenever all was sent."""
 
-    buffer: int
     content: bytes
 
     def connectionMade(self) -> None:
@@ -93,8 +78,9 @@ def serve(service: str, buffer: int, option: str) -> None:
         port = reactor.listenUDP(0, Datagrams(), interface="127.0.0.1", maxPacketSize=buffer)
         port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAM_BUFFER)
     else:
-        kind: Any = {"echo": Echo, "sink": Sink, "source": Source}[service]
-        kind.buffer = buffer
+        kind = {"echo": Echo, "sink": Sink, "source": Source}[service]
+        # What a transport receives at a time.
+        Connection.bufferSize = buffer
         Source.content = bytes(pattern(buffer))
         factory = ServerFactory.forProtocol(kind)
         port = reactor.listenTCP(0, factory, backlog=BACKLOG, interface="127.0.0.1")
