@@ -17,7 +17,7 @@ import getpass
 import sys
 from typing import Any
 
-from chatsrvr import LIMITS, CMsg
+from chatsrvr import LIMITS, CMsg, units
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.stdio import StandardIO
@@ -34,8 +34,6 @@ from twisted_casync import (
     GetLastError,
     Serialized,
 )
-
-LINE = 4000  # characters; the server takes a few more, with the name
 
 
 class CChatSocket(CSocket):
@@ -86,9 +84,12 @@ class CChatDoc:
         if msg.m_bClose:
             self.Disconnected()
 
+    def Signed(self, strText: str) -> str:
+        return f"{self.m_strHandle}: {strText}" if strText else ""
+
     async def SendMsg(self, strText: str, bClose: bool = False) -> None:
         msg = CMsg()
-        msg.m_strText = f"{self.m_strHandle}: {strText}" if strText else ""
+        msg.m_strText = self.Signed(strText)
         msg.m_bClose = bClose
         msg.Serialize(self.m_pArchiveOut)
         await self.m_pArchiveOut.Flush()
@@ -116,7 +117,7 @@ class Lines(LineOnlyReceiver):
 
     def lineReceived(self, line: bytes) -> None:
         strText = line.decode(errors="replace").strip()
-        if len(strText) > LINE:
+        if units(self.m_pDoc.Signed(strText)) > LIMITS.nMaxString:
             print("that line is too long, and was not said", file=sys.stderr, flush=True)
         elif strText:
             stdin: Any = self.transport

@@ -182,3 +182,27 @@ def test_a_line_that_is_too_long_is_not_half_said(chatServer: Server) -> None:
     assert b"too long" in result.stderr
     assert result.stdout == b"me: short\n"
     assert result.returncode == 0
+
+
+def test_a_line_is_as_long_as_it_is_on_the_wire(chatServer: Server) -> None:
+    """Characters beyond the first 65,536 take two places in a CString."""
+    chatter = Chatter(chatServer, "homer")
+    chatter.say("\U0001f369" * 3000)
+    chatter.say("mmm")
+    assert chatter.hear() == "homer: mmm"
+    status, _, said = chatter.leave()
+    assert (status, "too long" in said) == (0, True)
+
+
+def test_who_comes_late_is_told_all_that_is_kept_however_much_it_is(chatServer: Server) -> None:
+    """In several messages: one would pass the limits of a client."""
+    texts = [f"{n:04}".ljust(100, ".") for n in range(400)]
+    first, late = Chatter(chatServer, "marge"), Chatter(chatServer, "bart")
+    with closing(first.input), closing(first.output):
+        for text in texts:
+            first.say(text)
+        assert [first.hear() for _ in texts] == [f"marge: {text}" for text in texts]
+        late.say("hi")
+        assert [late.hear() for _ in range(len(texts) + 1)] == [*(f"marge: {text}" for text in texts), "bart: hi"]
+        assert late.leave()[0] == 0
+    assert first.process.wait(LIMIT) == 0
