@@ -59,6 +59,7 @@ STRATA = (
     ("awaited", "_csocketfile"),
     ("archive", "archive"),
     ("face", "__init__"),
+    ("bridges", "bridges"),
     ("programs", "reactor"),
     ("programs", "_strports"),
     ("programs", "services"),
@@ -68,7 +69,7 @@ STRATA = (
 """A module imports only what stands above it."""
 
 ORDER = [name for _, name in STRATA]
-CORE = [name for stratum, name in STRATA if stratum not in ("archive", "face", "programs")]
+CORE = [name for stratum, name in STRATA if stratum not in ("archive", "face", "bridges", "programs")]
 """
 What a socket is; the programs are applications, which do as applications do, and an archive knows no socket.
 """

@@ -108,6 +108,12 @@ class Conduit:
         """
         return self._name
 
+    def named(self, name: SockAddr) -> None:
+        """
+        Its local name is known.
+        """
+        self._name = name
+
     def getpeername(self) -> SockAddr:
         """
         @raise OSError: C{ENOTCONN}.

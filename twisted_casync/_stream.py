@@ -77,6 +77,7 @@ class Stream(Conduit):
     """
     A connection, or the attempt to make one.
 
+    @ivar carrier: who carries it.
     @ivar size: how many bytes were fed and not received.
     """
 
@@ -85,7 +86,7 @@ class Stream(Conduit):
         @param peer: the name of the peer; L{None} when it is not connected yet.
         """
         super().__init__(reactor, name)
-        self._carrier = carrier
+        self.carrier = carrier
         self._peer = peer
         self._state = _SYN_SENT if peer is None else _ESTABLISHED
         self._chunks: deque[memoryview] = deque()
@@ -172,7 +173,7 @@ class Stream(Conduit):
             bits |= ENDED
         if self._state == _CLOSED or (self._ended and self._state == _FIN_WAIT):
             bits |= HUNG_UP
-        if self._state != _ESTABLISHED or self._carrier.room() > 0:
+        if self._state != _ESTABLISHED or self.carrier.room() > 0:
             bits |= WRITABLE
         if self._urgent:
             bits |= URGENT
@@ -276,7 +277,7 @@ class Stream(Conduit):
                 break
             count -= len(first)
             self._chunks.popleft()
-        self._carrier.taken()
+        self.carrier.taken()
 
     def _nothing(self) -> int:
         """
@@ -301,13 +302,13 @@ class Stream(Conduit):
             # What EPIPE is to Winsock.
             raise failing(WSAError.WSAECONNABORTED)
         view = memoryview(data).cast("B")
-        room = self._carrier.room()
+        room = self.carrier.room()
         if not view:
             return 0
         if room <= 0:
             raise failing(WSAError.WSAEWOULDBLOCK)
         piece = bytes(view[:room])
-        self._carrier.carry(piece, bool(flags & socket.MSG_OOB) and len(piece) == len(view))
+        self.carrier.carry(piece, bool(flags & socket.MSG_OOB) and len(piece) == len(view))
         return len(piece)
 
     def shutdown(self, how: int) -> None:
@@ -321,7 +322,7 @@ class Stream(Conduit):
             raise failing(WSAError.WSAENOTCONN)
         if self._state == _ESTABLISHED:
             self._state = _FIN_WAIT
-            self._carrier.finish()
+            self.carrier.finish()
 
     def close(self) -> None:
         """
@@ -331,7 +332,7 @@ class Stream(Conduit):
         self._state = _CLOSED
         self._chunks.clear()
         self.size = 0
-        self._carrier.close(self._options.get(_LINGER) == _RESETTING)
+        self.carrier.close(self._options.get(_LINGER) == _RESETTING)
 
 
 class Backlog(Conduit):
