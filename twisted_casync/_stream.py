@@ -328,7 +328,7 @@ class Stream(Conduit):
         """
         Give the stream up: what was sent still arrives, unless C{SO_LINGER} is set to no time.
         """
-        self.watcher = None
+        super().close()
         self._state = _CLOSED
         self._chunks.clear()
         self.size = 0
@@ -387,7 +387,7 @@ class Backlog(Conduit):
         """
         Give it up: those that wait are reset.
         """
-        self.watcher = None
+        super().close()
         while self._waiting:
             stream = self._waiting.popleft()
             stream.setsockopt(*_LINGER, _RESETTING)
