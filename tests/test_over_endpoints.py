@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import _ssh
 import pytest
 from _reactors import REACTORS, Recorder, must, reactorOf, run
 from _streams import LOCALHOST, refusingPort, reset, told
@@ -175,3 +176,24 @@ def test_a_child_process_is_spoken_to_through_its_pipes() -> None:
         assert client.told[-1] == ("OnClose", 0)
         assert client.GetPeerNameEx() == ("", 0)
         client.Close()
+
+
+def test_an_ssh_channel_carries_a_socket(tmp_path: Path) -> None:
+    data = os.urandom(200_000)
+    factory = _ssh.server()
+    with reactorOf("epoll-window") as reactor:
+        port = reactor.listenTCP(0, factory, interface=LOCALHOST)
+        sent = {"bytes": 0}
+
+        def send(sock: Recorder) -> None:
+            while sent["bytes"] < len(data) and (count := sock.Send(data[sent["bytes"] :])) > 0:
+                sent["bytes"] += count
+
+        client = Recorder(OnConnect=send, OnSend=send, OnReceive=lambda sock: sock.readAll())
+        endpoint = _ssh.client(reactor, LOCALHOST, port.getHost().port, factory, str(tmp_path))
+        connectOver(client, endpoint, reactor=reactor)
+        run(reactor, lambda: len(client.received) == len(data))
+        assert client.received == data
+        client.Close()
+        port.stopListening()
+        settle(reactor)

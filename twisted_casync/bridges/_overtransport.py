@@ -5,8 +5,9 @@ The protocol of the transport carries the stream of the socket.  What arrives is
 when nobody does the transport is paused; what is sent the transport takes as long as it does not ask its producer to
 pause.  So what back-pressure is to each of the two it is to the other.
 
-What a transport can't do a socket over it can't either: there is no urgent data, options are only remembered, and where
-it can't end one direction alone, C{ShutDown} ends the connection when what was sent has gone.
+What a transport can't do a socket over it can't either: there is no urgent data, and options are only remembered.
+Where it can't end one direction alone, C{ShutDown} ends the connection when what was sent has gone; where it can't be
+paused, as an SSH channel can't, what nobody receives is kept without bounds.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ class Carrying(Protocol):
         Data for the socket.
         """
         self.stream.feed(data, not self._calling)
-        if self.stream.size >= _MOST and not self._paused and self._open:
+        if self.stream.size >= _MOST and not self._paused and self._open and hasattr(self.transport, "pauseProducing"):
             self._paused = True
             self._call("pauseProducing")
 
