@@ -120,6 +120,7 @@ __all__ = [
     "WSASYSNOTREADY",
     "WSATRY_AGAIN",
     "WSAVERNOTSUPPORTED",
+    "errnoFromError",
     "errorFromErrno",
     "errorFromLookup",
 ]
@@ -401,6 +402,15 @@ def errorFromErrno(number: int | None) -> WSAError:
     @return: the code; C{NO_ERROR} for 0 and L{None}, C{WSASYSCALLFAILURE} for one that no socket call is known to give.
     """
     return _ERRNOS.get(number, WSAError.WSASYSCALLFAILURE) if number else WSAError.NO_ERROR
+
+
+def errnoFromError(code: WSAError) -> int:
+    """
+    What a code of Winsock means to a program that knows C{errno}.
+
+    @return: the platform's number; 0 for C{NO_ERROR} and for what the platform has no number for.
+    """
+    return next((getattr(errno, name) for name in code.platform if hasattr(errno, name)), 0)
 
 
 def errorFromLookup(number: int | None) -> WSAError:

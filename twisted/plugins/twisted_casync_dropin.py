@@ -1,10 +1,13 @@
-"""What Twisted's command lines find of this package.
+"""What Twisted's command lines and endpoint descriptions find of this package.
 
-Every `twistd` of the environment imports this file, so it only names things: what is named is imported when
-chosen. Importing a reactor here would break `twistd --reactor`.
+Every `twistd` of the environment imports this file, and every program that reads an endpoint's description, so it only
+names things: what is named is imported when chosen. Importing a reactor here would break `twistd --reactor`.
 """
 
 from twisted.application.service import ServiceMaker
+from twisted.internet.interfaces import IStreamClientEndpointStringParserWithReactor, IStreamServerEndpointStringParser
+from twisted.plugin import IPlugin
+from zope.interface import implementer
 
 casyncService = ServiceMaker(
     "CAsyncSocket servers",
@@ -12,3 +15,23 @@ casyncService = ServiceMaker(
     "Serve sockets in the manner of MFC's CAsyncSocket.",
     "casync",
 )
+
+
+@implementer(IPlugin, IStreamServerEndpointStringParser, IStreamClientEndpointStringParserWithReactor)
+class _EndpointParser:
+    """casync:DESCRIPTION"""
+
+    prefix = "casync"
+
+    def parseStreamServer(self, reactor, *args, **kwargs):
+        from twisted_casync.endpoints import parseStreamServer
+
+        return parseStreamServer(reactor, *args, **kwargs)
+
+    def parseStreamClient(self, reactor, *args, **kwargs):
+        from twisted_casync.endpoints import parseStreamClient
+
+        return parseStreamClient(reactor, *args, **kwargs)
+
+
+casyncEndpoints = _EndpointParser()
