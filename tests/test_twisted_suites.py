@@ -1,8 +1,8 @@
 """
 Twisted's own tests of reactors, on the casync reactor: without sockets, and with one that is open all the time.
 
-They are those that Twisted runs on each of its reactors: descriptors, time, threads, processes, standard input and output,
-TCP, UDP, UNIX sockets, TLS, signals.  What can't pass is in L{LEFT_OUT}, with its reason.
+They are those that Twisted runs on each of its reactors: descriptors, time, threads, processes, standard input and
+output, TCP, UDP, UNIX sockets, TLS, signals.  What can't pass is in L{LEFT_OUT}, with its reason.
 """
 
 from __future__ import annotations
