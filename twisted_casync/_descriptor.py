@@ -53,6 +53,8 @@ __all__ = ["SocketDescriptor", "tell"]
 _CONNECT_OR_READ: Final = CONNECT | READ
 _OFFERS: Final = 64
 """How many connections a listener offers in one round."""
+_MAILS: Final = 8
+"""How many datagrams a socket is told of in one round."""
 _NO_ERROR: Final = WSAError.NO_ERROR
 _log = Logger()
 
@@ -191,6 +193,9 @@ class SocketDescriptor(SocketOwner):
         """
         rules, phase = self._as_rules, self._as_phase
         outcome = _NO_ERROR
+        if bits == READABLE and phase is DATAGRAM and rules.enabled & READ and self._as_error is None:
+            self._as_mail()
+            return
         if phase is CONNECTED:
             self._as_now = self._as_holding(bits)
         elif phase is LISTENING:
@@ -241,6 +246,27 @@ class SocketDescriptor(SocketOwner):
                 break
             bits = window.look(self)
         self._as_settle()
+
+    def _as_mail(self) -> None:
+        """
+        A datagram socket has something to receive, and nothing else is to be told of it: what nearly every datagram is.
+
+        Who receives one at a time, and is the only one in its round, is told of the next one at once.
+        """
+        rules, window = self._as_rules, self._as_window
+        self._as_now = 0
+        for _ in range(_MAILS):
+            rules.enabled ^= READ
+            self._as_fresh = fresh = ~self._as_thread
+            try:
+                self.OnReceive(_NO_ERROR)
+            except Exception:
+                self._as_crashed(READ)
+            more, self._as_fresh = self._as_fresh == fresh, 0
+            if not (more and rules.enabled & READ and window is not None and window.alone()):
+                break
+            if window.look(self) & ~WRITABLE != READABLE:
+                break
 
     def _as_readable(self) -> None:
         """

@@ -108,18 +108,27 @@ class Transfer(SocketDescriptor):
         ):
             return self._as_receive(lpBuf, nBufLen, nFlags, lpSockAddrLen)
         # In OnReceive of a datagram socket.
-        rules = self._as_rules
+        kind = type(lpBuf)
         try:
-            room = memoryview(lpBuf).nbytes
+            if kind is memoryview:
+                room: int = lpBuf.nbytes
+            elif kind is bytearray:
+                room = len(lpBuf)
+            else:
+                return self._as_receive(lpBuf, nBufLen, nFlags, lpSockAddrLen)
             # MSG_TRUNC: the count is that of the datagram, also where the buffer is too small for it (recv(2)).
             count, source = self._as_sock.recvfrom_into(lpBuf, 0, _WHOLE)  # type: ignore[union-attr]  # there is one
         except OSError as error:
+            # There is no more, as far as is known.
+            self._as_fresh = 0
             SetLastError(self._as_failing(error))
-            rules.enabled |= _RECEIVED & rules.selected & rules.possible
+            self._as_rules.reenable(_RECEIVED)
             return SOCKET_ERROR, None
         except (TypeError, ValueError, BufferError):
             return self._as_receive(lpBuf, nBufLen, nFlags, lpSockAddrLen)
-        rules.enabled |= _RECEIVED & rules.selected & rules.possible
+        rules = self._as_rules
+        if not rules.enabled & READ:
+            rules.reenable(_RECEIVED)
         self._as_source = source
         if count > room:
             SetLastError(WSAError.WSAEMSGSIZE)
