@@ -284,17 +284,21 @@ class Transfer(SocketDescriptor):
     # -- sending
 
     def Send(self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0) -> int:
-        if nBufLen is not None or nFlags is not _NO_FLAGS or self._as_sending != get_ident():
+        if nFlags is not _NO_FLAGS or self._as_sending != get_ident():
             return self._as_send(lpBuf, nBufLen, nFlags, None)
         kind = type(lpBuf)
         try:
             # The buffers that say at once how many bytes they are.
-            if kind is memoryview:
+            if kind is memoryview and nBufLen is None:
                 size: int = lpBuf.nbytes
             elif kind is bytes or kind is bytearray:
                 size = len(lpBuf)
+                if nBufLen is not None:
+                    if type(nBufLen) is not int or not 0 <= nBufLen <= size:
+                        return self._as_send(lpBuf, nBufLen, 0, None)
+                    lpBuf, size = memoryview(lpBuf)[:nBufLen], nBufLen
             else:
-                return self._as_send(lpBuf, None, 0, None)
+                return self._as_send(lpBuf, nBufLen, 0, None)
             count: int = self._as_sock.send(lpBuf)  # type: ignore[union-attr]  # sending: there is one
         except OSError as error:
             return self._as_unsent(error)
@@ -310,9 +314,13 @@ class Transfer(SocketDescriptor):
     ) -> int:
         if nHostPort is not None and nHostPort is self._as_source:
             # Where ReceiveFrom said that a datagram came from.
-            if nBufLen is not None or nFlags is not _NO_FLAGS or self._as_sending != get_ident():
+            if nFlags is not _NO_FLAGS or self._as_sending != get_ident():
                 return self._as_send(lpBuf, nBufLen, nFlags, nHostPort)
             try:
+                if nBufLen is not None:
+                    if type(lpBuf) is not bytearray or type(nBufLen) is not int or not 0 <= nBufLen <= len(lpBuf):
+                        return self._as_send(lpBuf, nBufLen, 0, nHostPort)
+                    lpBuf = memoryview(lpBuf)[:nBufLen]
                 # All of it: a datagram is never sent in parts.
                 return self._as_sock.sendto(lpBuf, nHostPort)  # type: ignore[union-attr, arg-type]  # sending: there is one
             except OSError as error:
