@@ -130,7 +130,7 @@ def acceptedWithoutDescriptors(reactor: Any, member: str) -> Iterator[Failing]:
         must(call())
 
 
-fault("Accept", WSAENOBUFS, "accept", NO_BUFFERS, "As for `WSAEMFILE`.")
+fault("Accept", WSAENOBUFS, "_accept", NO_BUFFERS, "As for `WSAEMFILE`.")
 
 
 @provoked("Accept", WSAEOPNOTSUPP, "It is a datagram socket: those have no connections to accept.")

@@ -278,7 +278,7 @@ meaningless(
 )
 
 for _members, _method in {
-    "Accept": "accept",
+    "Accept": "_accept",
     "Bind": "bind",
     "Connect": "connect_ex",
     "GetPeerName GetPeerNameEx": "getpeername",

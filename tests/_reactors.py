@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet import asyncioreactor, epollreactor, pollreactor, selectreactor
 
 from twisted_casync import AfxSocketInit, AfxSocketTerm, CAsyncSocket, GetLastError
+from twisted_casync.reactor import CAsyncReactor
 
 LIMIT = 20.0
 """Seconds after which a test that waits for something that doesn't happen fails."""
@@ -37,6 +38,7 @@ REACTORS: dict[str, Callable[[], Any]] = {
     "select": selectreactor.SelectReactor,
     "asyncio": _asyncio,
     "uvloop": _uvloop,
+    "casync": CAsyncReactor,
 }
 REGISTRATIONS = ("window", "direct")
 WAYS = [f"{name}-{way}" for name in REACTORS for way in REGISTRATIONS]

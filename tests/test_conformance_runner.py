@@ -385,7 +385,7 @@ def suite(tmp_path: Path) -> Suite:
     return made
 
 
-@pytest.mark.parametrize("reactor", ["epoll", "poll", "select", "asyncio", "uvloop"])
+@pytest.mark.parametrize("reactor", ["epoll", "poll", "select", "asyncio", "uvloop", "casync"])
 @pytest.mark.parametrize("direct", [False, True], ids=["window", "direct"])
 def test_what_is_as_recorded_matches(suite: Suite, reactor: str, direct: bool) -> None:
     if reactor == "uvloop":

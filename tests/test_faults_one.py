@@ -167,7 +167,7 @@ def test_an_Accept_that_fails_is_announced_again(reactor: Any) -> Play:
     results: dict[Recorder, list[Any]] = {listener: [] for listener in listeners.values()}
     peers = []
     for number, listener in listeners.items():
-        script(listener, inTurn({"accept": [failing(number)]}))
+        script(listener, inTurn({"_accept": [failing(number)]}))
         peers.append(peerOf(listener))
         peers[-1].sendall(b"data")
     yield lambda: all(len(those) == 2 for those in results.values())
@@ -323,7 +323,7 @@ def test_a_reset_between_the_readiness_and_Accept(reactor: Any) -> Play:
     child = Recorder(reactor)
     listener = listening(reactor, OnAccept=lambda self: must(self.Accept(child)))
     peer = peerOf(listener)
-    script(listener, inTurn({"accept": [after(lambda: reset(peer))]}))
+    script(listener, inTurn({"_accept": [after(lambda: reset(peer))]}))
     yield lambda: "OnClose" in child.names()
     yield turns()
     assert child.told == [("OnClose", RESET)]

@@ -27,6 +27,7 @@ WAYS = (
     "select-window",
     "asyncio-window",
     "uvloop-window",
+    "casync-window",
     "epoll-direct",
     "select-direct",
     "uvloop-direct",

@@ -180,7 +180,7 @@ def test_it_runs_under_twist_too() -> None:
         assert not any("Traceback" in line for line in child.lines)
 
 
-@pytest.mark.parametrize("reactor", ["epoll", "poll", "select", "asyncio"])
+@pytest.mark.parametrize("reactor", ["epoll", "poll", "select", "asyncio", "casync"])
 def test_it_runs_on_every_reactor(reactor: str) -> None:
     command = [script("twistd"), "-n", "--pidfile=", "--reactor", reactor, "casync", "echo", LOOPBACK]
     with Child(command) as child:

@@ -22,7 +22,20 @@ from ._binding import dissolve
 from ._connecting import UNDER_WAY, Attempt
 from ._handle import Handle
 from ._member import documented, member
-from ._notify import ALL, OOB, READ, REENABLED_BY, WRITE, Phase
+from ._notify import (
+    ALL,
+    BOUND,
+    CONNECTED,
+    CONNECTING,
+    DATAGRAM,
+    LISTENING,
+    NEW,
+    OOB,
+    READ,
+    REENABLED_BY,
+    UNNAMED,
+    WRITE,
+)
 from ._options import Settings, decode, encode, row
 from ._readiness import URGENT, WRITABLE
 from ._sockaddr import SIZE, UNIX, SockAddr, isEmpty, isSockAddr, named, portNumber, sized, sockaddr
@@ -108,7 +121,7 @@ class CAsyncSocket(Handle):
 
     def _as_sockName(self) -> SockAddr:
         sock = self._as_usable()
-        if self._as_phase is Phase.NEW or self._as_phase is Phase.UNNAMED:
+        if self._as_phase is NEW or self._as_phase is UNNAMED:
             raise Rejected(WSAError.WSAEINVAL)
         return cast(SockAddr, sock.getsockname())
 
@@ -125,12 +138,12 @@ class CAsyncSocket(Handle):
     def Listen(self, nConnectionBacklog: int = 5) -> bool:
         sock = self._as_usable()
         backlog = integer(nConnectionBacklog, "nConnectionBacklog")
-        if self._as_phase is Phase.UNNAMED or self._as_phase is Phase.DATAGRAM:
+        if self._as_phase is UNNAMED or self._as_phase is DATAGRAM:
             raise Rejected(WSAError.WSAEOPNOTSUPP)
-        if self._as_phase is Phase.LISTENING:
+        if self._as_phase is LISTENING:
             # The backlog stays as it is.
             return True
-        if self._as_phase is not Phase.BOUND:
+        if self._as_phase is not BOUND:
             raise Rejected(WSAError.WSAEINVAL)
         backlog = max(1, min(backlog, _SOMAXCONN))
         try:
@@ -141,7 +154,7 @@ class CAsyncSocket(Handle):
             # After a connect that failed Linux wants to say first, to another connect, that it was aborted.
             sock.connect_ex(sock.getsockname())
             sock.listen(backlog)
-        self._as_enter(Phase.LISTENING)
+        self._as_enter(LISTENING)
         self._as_settle()
         return True
 
@@ -155,11 +168,11 @@ class CAsyncSocket(Handle):
             port = portNumber(nHostPort, "nHostPort")
             address = named(self._as_family, lpszHostAddress, port, "lpszHostAddress")
         self._as_progress()
-        if self._as_phase is Phase.CONNECTING:
+        if self._as_phase is CONNECTING:
             raise Rejected(WSAError.WSAEALREADY)
-        if self._as_phase is Phase.CONNECTED:
+        if self._as_phase is CONNECTED:
             raise Rejected(WSAError.WSAEISCONN)
-        if self._as_phase is Phase.LISTENING:
+        if self._as_phase is LISTENING:
             raise Rejected(WSAError.WSAEINVAL)
         if address is None:
             return self._as_connectByName(sock, lpszHostAddress, nHostPort)
@@ -176,7 +189,7 @@ class CAsyncSocket(Handle):
     def _as_begin(self, attempt: Attempt) -> None:
         self._as_error = None
         self._as_attempt = attempt
-        self._as_enter(Phase.CONNECTING)
+        self._as_enter(CONNECTING)
         self._as_settle()
 
     def _as_connectDatagram(self, sock: socket.socket, address: SockAddr) -> bool:
@@ -184,7 +197,7 @@ class CAsyncSocket(Handle):
             dissolve(sock)
         else:
             sock.connect(address)
-        self._as_phase = Phase.DATAGRAM
+        self._as_phase = DATAGRAM
         self._as_rules.reenable(WRITE)
         self._as_settle()
         return True
@@ -217,15 +230,18 @@ class CAsyncSocket(Handle):
         sock = self._as_usable()
         if not isinstance(rConnectedSocket, CAsyncSocket):
             raise TypeError(f"rConnectedSocket must be a CAsyncSocket, not {type(rConnectedSocket).__name__}")
-        if self._as_phase is Phase.UNNAMED or self._as_phase is Phase.DATAGRAM:
+        if self._as_phase is UNNAMED or self._as_phase is DATAGRAM:
             raise Rejected(WSAError.WSAEOPNOTSUPP)
-        if self._as_phase is not Phase.LISTENING:
+        if self._as_phase is not LISTENING:
             raise Rejected(WSAError.WSAEINVAL)
         sized(self._as_family, lpSockAddrLen, "lpSockAddrLen")
         rConnectedSocket._as_closed()
         window = self._as_window
         try:
-            connection, address = cast("tuple[socket.socket, SockAddr]", sock.accept())
+            # What socket.accept() does, without making enumerations of what is known of the listener.
+            fd: int
+            address: SockAddr
+            fd, address = sock._accept()  # type: ignore[attr-defined]  # typeshed leaves it out
         except OSError as error:
             if errorFromErrno(error.errno) in _EXHAUSTED and window is not None:
                 # The connection stays acceptable, so that FD_ACCEPT would come again at once, and for ever.
@@ -234,6 +250,7 @@ class CAsyncSocket(Handle):
                 self._as_acceptAgain()
             raise
         self._as_acceptAgain()
+        connection = socket.socket(self._as_family, SOCK_STREAM, 0, fd)
         rConnectedSocket._as_inherit(self, connection, window, address)
         return address
 
@@ -255,11 +272,12 @@ class CAsyncSocket(Handle):
         if how not in (self.receives, self.sends, self.both):
             raise Rejected(WSAError.WSAEINVAL)
         self._as_progress()
-        if self._as_phase is Phase.CONNECTED:
+        if self._as_phase is CONNECTED:
             if how != self.receives:
                 self._as_finish(sock)
-        elif self._as_phase is not Phase.DATAGRAM and self._as_phase is not Phase.UNNAMED:
+        elif self._as_phase is not DATAGRAM and self._as_phase is not UNNAMED:
             raise Rejected(WSAError.WSAENOTCONN)
+        self._as_untold()
         if how != self.sends:
             # Not said to the kernel: what arrives is accepted, as the reference says, and the peer's end of stream can
             # still be told from one's own.
@@ -284,6 +302,7 @@ class CAsyncSocket(Handle):
     @member(False)
     def AsyncSelect(self, lEvent: int = FD_ALL_EVENTS) -> bool:
         self._as_usable()
+        self._as_untold()
         self._as_rules.select(integer(lEvent, "lEvent") & ALL)
         # What this turn has found, it has found for another mask.
         self._as_now = 0
@@ -316,11 +335,10 @@ class CAsyncSocket(Handle):
         value = decode(option, lpOptionValue, nOptionLen)
         if not option.settable:
             raise Rejected(WSAError.WSAENOPROTOOPT)
-        if self._as_settings is None:
-            self._as_settings = Settings()
-        self._as_settings.set(sock, nOptionName, option, value)
-        receives = self._as_phase is Phase.CONNECTED and self._as_rules.possible & READ
+        self._as_settings = (self._as_settings or _NOTHING_SET).set(sock, nOptionName, option, value)
+        receives = self._as_phase is CONNECTED and self._as_rules.possible & READ
         if nLevel == SOL_SOCKET and nOptionName == Option.SO_OOBINLINE and receives:
+            self._as_untold()
             (self._as_rules.forbid if value else self._as_rules.allow)(OOB)
             self._as_rearm()
         return True
@@ -337,7 +355,7 @@ class CAsyncSocket(Handle):
             self._as_blocking = not argument
             return True
         if command == Command.FIONREAD:
-            if self._as_phase is Phase.LISTENING:
+            if self._as_phase is LISTENING:
                 return 0
             return struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.FIONREAD, b"\0\0\0\0"))[0]
         if command == Command.SIOCATMARK and sock.type == SOCK_STREAM and self._as_window is not None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ._lookup import Lookup
-from ._notify import Phase
+from ._notify import BOUND, CONNECTED, CONNECTING, DATAGRAM, LISTENING, NEW, UNNAMED, Phase
 from ._sockaddr import UNIX, SockAddr, isEmpty
 from .winsock import AF_INET, SOCK_STREAM, WSAError, errorFromErrno
 
@@ -133,8 +133,8 @@ def unconnected(sock: socket.socket) -> Phase:
         name = ""
     named = bool(name[1]) if isinstance(name, tuple) else bool(name)
     if sock.type == SOCK_STREAM:
-        return Phase.BOUND if named else Phase.NEW
-    return Phase.DATAGRAM if named else Phase.UNNAMED
+        return BOUND if named else NEW
+    return DATAGRAM if named else UNNAMED
 
 
 def failureOf(sock: socket.socket) -> WSAError:
@@ -157,14 +157,14 @@ def phaseOf(sock: socket.socket) -> Phase:
     if sock.type != SOCK_STREAM:
         return unconnected(sock)
     if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        return Phase.LISTENING
+        return LISTENING
     try:
         sock.getpeername()
     except OSError:
         if sock.family != UNIX and _state(sock) in _SYN_SENT:
-            return Phase.CONNECTING
+            return CONNECTING
         return unconnected(sock)
-    return Phase.CONNECTED
+    return CONNECTED
 
 
 def hasFinished(sock: socket.socket) -> bool:

@@ -8,9 +8,6 @@ is ready.  From there it is: which events hold, which of them are news (L{_notif
 
 A notification is told only of what still holds, and not of what was used up since the kernel was asked.
 
-An application subclasses this class and gives its objects attributes of its own.  So that none of them replaces one
-of ours, ours begin with C{_as_}, but for the names of MFC and of Twisted.
-
 Registrations are changed by difference and as late as possible.  After C{OnReceive} the socket stays registered,
 because the handler nearly always receives, which enables the notification again; only when data is reported that
 nobody wants to hear of is the interest taken back, once.
@@ -19,168 +16,56 @@ nobody wants to hear of is the interest taken back, once.
 from __future__ import annotations
 
 import socket
-import struct
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from twisted.internet.interfaces import IReadDescriptor, IWriteDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ._connecting import Attempt, failureOf, unconnected
-from ._lookup import Lookup
-from ._notify import ACCEPT, ALL, CLOSE, CONNECT, HANDLERS, OOB, READ, WRITE, Notifications, Phase
-from ._options import Settings
-from ._readiness import ENDED, FAILED, HUNG_UP, INTEREST, READABLE, RELEASED, UNWATCHED, URGENT, WRITABLE, Window
-from ._sockaddr import SockAddr
+from ._connecting import Attempt, unconnected
+from ._notify import (
+    ACCEPT,
+    BOUND,
+    CLOSE,
+    CLOSED,
+    CONNECT,
+    CONNECTED,
+    CONNECTING,
+    DATAGRAM,
+    FIRST,
+    HANDLERS,
+    LISTENING,
+    NEW,
+    OOB,
+    READ,
+    UNNAMED,
+    WRITE,
+)
+from ._ownership import SocketOwner
+from ._readiness import ENDED, FAILED, HUNG_UP, INTEREST, READABLE, RELEASED, UNWATCHED, URGENT, WRITABLE
 from ._urgent import atMark
 from .winsock import WSAError, errorFromErrno
 
-__all__ = ["SocketDescriptor"]
+__all__ = ["SocketDescriptor", "tell"]
 
 _CONNECT_OR_READ: Final = CONNECT | READ
-_ABORT: Final = struct.pack("ii", 1, 0)  # struct linger: a close resets the connection (socket(7))
+_OFFERS: Final = 64
+"""How many connections a listener offers in one round."""
+_MAILS: Final = 8
+"""How many datagrams a socket is told of in one round."""
 _NO_ERROR: Final = WSAError.NO_ERROR
 _log = Logger()
 
 
 @implementer(IReadDescriptor, IWriteDescriptor)
-class SocketDescriptor:
+class SocketDescriptor(SocketOwner):
     """
     A socket that a reactor, or the socket window, watches; the C{On...} handlers are its subclass's.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_as_ahead",
-        "_as_attempt",
-        "_as_blocking",
-        "_as_ended",
-        "_as_error",
-        "_as_family",
-        "_as_fd",
-        "_as_fresh",
-        "_as_interest",
-        "_as_now",
-        "_as_peer",
-        "_as_phase",
-        "_as_names",
-        "_as_rules",
-        "_as_sending",
-        "_as_settings",
-        "_as_sock",
-        "_as_source",
-        "_as_stalled",
-        "_as_taken",
-        "_as_thread",
-        "_as_urgent",
-        "_as_window",
-    )
-
-    def __init__(self) -> None:
-        self._as_window: Window | None = None
-        self._as_rules, self._as_interest = Notifications(), RELEASED
-        self._as_blank()
-
-    def _as_blank(self) -> None:
-        self._as_sock: socket.socket | None = None
-        self._as_fd = -1
-        self._as_family = 0
-        self._as_phase = Phase.CLOSED
-        # Not registered for all that a Receive re-enables, which has to see to that.
-        self._as_stalled = True
-        # What holds and is not told yet, while this turn's handlers run.
-        self._as_now = 0
-        # The thread that the reactor runs in, and the members may be called from.
-        self._as_thread = 0
-        # The thread that may receive without a further look: set while OnReceive runs, until the first Receive.
-        self._as_fresh = 0
-        # The thread that may send; 0 where no Send can succeed.
-        self._as_sending = 0
-        # ENDED, FAILED, HUNG_UP: how the connection ended, as far as the kernel has told.
-        self._as_ended = 0
-        # What went wrong, for the notification and the calls that are to fail with it; SO_ERROR is read once.
-        self._as_error: WSAError | None = None
-        # The same for GetSockOpt(SO_ERROR), which takes it away.
-        self._as_taken: WSAError | None = None
-        # The kernel holds an urgent byte: a receive that begins at its mark would throw it away.
-        self._as_ahead = False
-        # An urgent byte that had to be taken from the kernel before its time.
-        self._as_urgent = b""
-        self._as_peer: SockAddr | None = None
-        self._as_attempt: Attempt | None = None
-        # What SendTo has looked up: an address, an empty one for a name that has none, the lookup under way.
-        self._as_names: dict[str, SockAddr | Lookup] | None = None
-        # The address that ReceiveFrom gave last: a SendTo to it needs no check.
-        self._as_source: SockAddr | None = None
-        self._as_settings: Settings | None = None
-        # What FIONBIO was last set to: the mode in which Detach hands the descriptor over.
-        self._as_blocking = False
-
-    # -- the life of a descriptor
-
-    def _as_adopt(self, sock: socket.socket, window: Window, phase: Phase, selected: int) -> None:
-        """
-        Become the owner of C{sock}.  The caller calls L{_as_settle} when all else is set.
-
-        @raise OSError: the window has no descriptor; nothing is changed then.
-        """
-        window.open()
-        sock.setblocking(False)
-        self._as_sock = sock
-        self._as_fd = sock.fileno()
-        self._as_family = int(sock.family)
-        self._as_window = window
-        self._as_thread = window.thread
-        self._as_rules.selected = selected & ALL
-        self._as_enter(phase)
-
-    def _as_enter(self, phase: Phase) -> None:
-        self._as_phase = phase
-        self._as_rules.enter(phase)
-        sends = phase is Phase.CONNECTED or phase is Phase.DATAGRAM or phase is Phase.UNNAMED
-        self._as_sending = self._as_thread if sends else 0
-
-    def _as_moved(self, thread: int) -> None:
-        """
-        The reactor runs in another thread than the one that the socket was opened in.
-        """
-        self._as_thread = thread
-        if self._as_sending:
-            self._as_sending = thread
-
-    def _as_release(self) -> socket.socket | None:
-        """
-        Give the descriptor up, unwatched.  Watching ends before closing: a number that was closed while a poller
-        held it makes that poller deaf or busy when the number is used again.
-
-        @return: the socket, still open; L{None} when there is none.
-        """
-        sock, window = self._as_sock, self._as_window
-        if sock is None or window is None:
-            return None
-        window.forget(self, self._as_interest)
-        self._as_interest = RELEASED
-        self._as_blank()
-        self._as_enter(Phase.CLOSED)
-        return sock
-
-    def _as_discard(self, abort: bool = False) -> None:
-        """
-        Give the descriptor up, and close it.
-
-        @param abort: reset the connection.
-        """
-        sock = self._as_release()
-        if sock is None:
-            return
-        try:
-            if abort and sock.type == socket.SOCK_STREAM:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
-            sock.close()
-        except OSError:
-            # Somebody has closed it beneath its object.  The number may be another's soon: it is forgotten.
-            sock.detach()
+    __slots__ = ()
 
     def _as_abandon(self, code: WSAError, told: bool) -> None:
         """
@@ -200,13 +85,13 @@ class SocketDescriptor:
         """
         window = self._as_window
         phase = self._as_phase
-        if window is None or phase is Phase.CLOSED:
+        if window is None or phase is CLOSED:
             return
-        if phase is Phase.CONNECTING:
+        if phase is CONNECTING:
             # Whatever is selected: when the attempt ends, the socket's phase changes.
             waiting = self._as_attempt is not None and self._as_attempt.lookup is not None
             interest = UNWATCHED if waiting else WRITABLE
-        elif phase is Phase.NEW or phase is Phase.BOUND or not self._as_rules.selected:
+        elif phase is NEW or phase is BOUND or not self._as_rules.selected:
             # Linux reports an unconnected stream as hung up, for ever.
             interest = RELEASED
         elif self._as_ended & (FAILED | HUNG_UP):
@@ -228,6 +113,9 @@ class SocketDescriptor:
             self._as_interest = interest
             watched = READABLE | URGENT if self._as_rules.possible & OOB else READABLE
             self._as_stalled = interest < 0 or interest & watched != watched
+        rules = self._as_rules
+        plain = rules.possible & OOB and rules.enabled & _CONNECT_OR_READ == READ
+        self._as_fast = self._as_thread if plain and not self._as_stalled and not self._as_ahead else 0
 
     def _as_rearm(self) -> None:
         """
@@ -239,12 +127,6 @@ class SocketDescriptor:
             self._as_window.post(self, 0)
 
     # -- the doors
-
-    def fileno(self) -> int:
-        """
-        @return: the descriptor, C{operator SOCKET}; -1, C{INVALID_SOCKET}, when there is none.
-        """
-        return self._as_fd
 
     def logPrefix(self) -> str:
         """
@@ -309,19 +191,17 @@ class SocketDescriptor:
 
         @param bits: what is ready, of L{READABLE} and its kin; 0 asks to look again at what is known.
         """
-        rules = self._as_rules
-        if bits == READABLE and rules.enabled & _CONNECT_OR_READ == READ:
-            # The door that nearly every message comes through.
-            rules.enabled &= ~READ
-            self._as_fresh = 0 if self._as_ahead else self._as_thread
-            try:
-                self.OnReceive(_NO_ERROR)
-            except Exception:
-                self._as_crashed(READ)
-            self._as_fresh = 0
-            return
+        rules, phase = self._as_rules, self._as_phase
         outcome = _NO_ERROR
-        if self._as_phase is Phase.CONNECTING:
+        if bits == READABLE and phase is DATAGRAM and rules.enabled & READ and self._as_error is None:
+            self._as_mail()
+            return
+        if phase is CONNECTED:
+            self._as_now = self._as_holding(bits)
+        elif phase is LISTENING:
+            self._as_offer(bits)
+            return
+        elif phase is CONNECTING:
             concluded = self._as_conclude(bits)
             if concluded is None:
                 self._as_settle()
@@ -329,26 +209,86 @@ class SocketDescriptor:
             outcome = concluded
             self._as_now = CONNECT if outcome else CONNECT | WRITE
         else:
-            self._as_now = self._as_holding(bits)
+            self._as_now = self._as_arriving(bits)
         told = 0
-        while event := rules.news(self._as_now):
-            self._as_now &= ~event
-            rules.tell(event)
+        while event := FIRST[self._as_now & rules.enabled]:
+            self._as_now ^= event
+            rules.enabled ^= event
             told |= event
-            if event == CONNECT:
+            if event == READ:
+                self._as_readable()
+            elif event == CONNECT:
                 self._as_call(event, outcome)
             elif event == CLOSE:
                 # A reset may have come since the end of the stream was found.
                 self._as_call(event, self._as_failure() or _NO_ERROR)
             else:
-                if event == READ and not self._as_ahead:
-                    self._as_fresh = self._as_thread
                 self._as_call(event, _NO_ERROR)
-                self._as_fresh = 0
         if told & rules.enabled:
             self._as_rearm()
         else:
             self._as_settle()
+
+    def _as_offer(self, bits: int) -> None:
+        """
+        A listener may have connections waiting: offer them one after the other, as long as each is accepted.
+
+        Whoever serves many short connections is slowed down more by going back and forth between the listener and the
+        connections than by accepting itself.
+        """
+        rules, window = self._as_rules, self._as_window
+        for _ in range(_OFFERS):
+            if not (bits & READABLE and rules.enabled & ACCEPT) or window is None:
+                break
+            rules.enabled ^= ACCEPT
+            self._as_call(ACCEPT, _NO_ERROR)
+            if self._as_phase is not LISTENING or not rules.enabled & ACCEPT:
+                break
+            bits = window.look(self)
+        self._as_settle()
+
+    def _as_mail(self) -> None:
+        """
+        A datagram socket has something to receive, and nothing else is to be told of it: what nearly every datagram is.
+
+        Who receives one at a time, and is the only one in its round, is told of the next one at once.
+        """
+        rules, window = self._as_rules, self._as_window
+        self._as_now = 0
+        for _ in range(_MAILS):
+            rules.enabled ^= READ
+            self._as_fresh = fresh = ~self._as_thread
+            try:
+                self.OnReceive(_NO_ERROR)
+            except Exception:
+                self._as_crashed(READ)
+            more, self._as_fresh = self._as_fresh == fresh, 0
+            if not (more and rules.enabled & READ and window is not None and window.alone()):
+                break
+            if window.look(self) & ~WRITABLE != READABLE:
+                break
+
+    def _as_readable(self) -> None:
+        """
+        FD_READ was told: call OnReceive.
+        """
+        if self._as_phase is DATAGRAM and self._as_error is None and not self._as_stalled:
+            self._as_fresh = ~self._as_thread
+        elif self._as_fast:
+            # Told, and with the first Receive news again: which L{tell} leaves as it is.
+            self._as_rules.reenable(READ)
+            self._as_fresh = self._as_fast
+        self._as_call(READ, _NO_ERROR)
+        self._as_untold()
+
+    def _as_untold(self) -> None:
+        """
+        End what L{_as_fresh} begins: nobody has received, so that FD_READ, which was told, is no news.
+        """
+        if self._as_fresh > 0:
+            self._as_rules.tell(READ)
+            self._as_fast = 0
+        self._as_fresh = 0
 
     def OnReceive(self, nErrorCode: int) -> None:
         """
@@ -367,26 +307,24 @@ class SocketDescriptor:
 
     # -- what holds
 
+    def _as_arriving(self, bits: int) -> int:
+        """
+        The events that hold of a socket that has no connection.
+        """
+        if self._as_phase is not DATAGRAM and self._as_phase is not UNNAMED:
+            return 0
+        if bits & FAILED and self._as_window is not None:
+            # An ICMP error: Receive fails.  Read off, for the kernel repeats it; and libuv stops, as in a connect.
+            self._as_failure()
+            self._as_window.watch(self, self._as_interest, UNWATCHED)
+            self._as_interest = UNWATCHED
+        events = READ if bits & READABLE or self._as_error is not None else 0
+        return events | WRITE if bits & WRITABLE else events
+
     def _as_holding(self, bits: int) -> int:
         """
-        The events that hold.
+        The events that hold of a connection.
         """
-        phase = self._as_phase
-        if phase is Phase.CONNECTED:
-            return self._as_holding_connected(bits)
-        if phase is Phase.LISTENING:
-            return ACCEPT if bits & READABLE else 0
-        if phase is Phase.DATAGRAM or phase is Phase.UNNAMED:
-            if bits & FAILED and self._as_window is not None:
-                # An ICMP error: Receive fails.  Read off, for the kernel repeats it; and libuv stops, as in a connect.
-                self._as_failure()
-                self._as_window.watch(self, self._as_interest, UNWATCHED)
-                self._as_interest = UNWATCHED
-            events = READ if bits & READABLE or self._as_error is not None else 0
-            return events | WRITE if bits & WRITABLE else events
-        return 0
-
-    def _as_holding_connected(self, bits: int) -> int:
         # The result of a connection attempt that was found to have succeeded before the reactor said so.
         events = self._as_rules.enabled & CONNECT
         if not bits and self._as_window is not None:
@@ -409,6 +347,7 @@ class SocketDescriptor:
             events |= READ
         if bits & URGENT:
             self._as_ahead = True
+            self._as_fast = 0
         if bits & URGENT or self._as_urgent:
             events |= OOB
             if self._as_rules.enabled & OOB and self._as_sock is not None and atMark(self._as_sock):
@@ -429,34 +368,6 @@ class SocketDescriptor:
         except OSError as error:
             self._as_note(errorFromErrno(error.errno))
             return FAILED | HUNG_UP
-
-    def _as_failure(self) -> WSAError | None:
-        """
-        The error of the socket, read from the kernel once.
-        """
-        if self._as_sock is not None:
-            failure = failureOf(self._as_sock)
-            if failure:
-                code = self._as_note(failure)
-                if self._as_phase is not Phase.CONNECTED:
-                    self._as_taken = code
-        return self._as_error
-
-    def _as_note(self, code: WSAError) -> WSAError:
-        """
-        Remember an error that the kernel says only once.
-
-        @return: what Winsock calls it.  A refusal of a datagram is a reset; a connection that ended otherwise than by
-            a reset, or with the network, was aborted.
-        """
-        if self._as_phase is Phase.CONNECTED:
-            if code not in (WSAError.WSAECONNRESET, WSAError.WSAENETDOWN):
-                code = WSAError.WSAECONNABORTED
-        elif self._as_phase is not Phase.CONNECTING and code is WSAError.WSAECONNREFUSED:
-            code = WSAError.WSAECONNRESET
-        if self._as_error is None:
-            self._as_error = code
-        return code
 
     # -- connecting
 
@@ -486,7 +397,7 @@ class SocketDescriptor:
 
     def _as_arrived(self, sock: socket.socket, attempt: Attempt) -> None:
         self._as_attempt, self._as_peer = None, attempt.peer
-        self._as_enter(Phase.CONNECTED if sock.type == socket.SOCK_STREAM else Phase.DATAGRAM)
+        self._as_enter(CONNECTED if sock.type == socket.SOCK_STREAM else DATAGRAM)
 
     def _as_progress(self) -> None:
         """
@@ -498,3 +409,34 @@ class SocketDescriptor:
             self._as_arrived(sock, attempt)
             self._as_settle()
             window.post(self, WRITABLE)
+
+
+def tell(sockets: dict[int, Any], batch: list[tuple[int, int]], other: Callable[[int, int], None]) -> None:
+    """
+    Tell a batch of sockets what is ready: the loop that every message comes through.
+
+    What nearly every message is, data for a stream that receives as it is told to, is recognised and told here: a call
+    a message is a thirtieth of all that a message costs.  FD_READ stays enabled then, as it is after the first Receive,
+    and is disabled when OnReceive returns without one.
+
+    @param sockets: those that wait for something, by descriptor.
+    @param batch: descriptors, and the bits of what is ready; it may be changed meanwhile.
+    @param other: called with the descriptors that are in the batch and not in C{sockets}.
+    """
+    for fd, bits in batch:
+        try:
+            one = sockets[fd]
+        except KeyError:
+            other(fd, bits)
+            continue
+        fast = one._as_fast
+        if fast and bits == READABLE:
+            one._as_fresh = fast
+            try:
+                one.OnReceive(_NO_ERROR)
+            except Exception:
+                one._as_crashed(READ)
+            if one._as_fresh:
+                one._as_untold()
+        else:
+            one._as_ready(bits)

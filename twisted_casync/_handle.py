@@ -15,9 +15,8 @@ from ._arguments import Rejected, integer
 from ._binding import bind
 from ._connecting import Attempt, hasFinished, phaseOf, unconnected
 from ._member import member
-from ._notify import OOB, WRITE, Phase
-from ._options import Settings
-from ._readiness import WRITABLE
+from ._notify import BOUND, CONNECTED, CONNECTING, DATAGRAM, LISTENING, NEW, OOB, UNNAMED, WRITE
+from ._readiness import RELEASED, WRITABLE
 from ._sockaddr import ANY, UNIX, SockAddr, isSockAddr, named, portNumber, sized, sockaddr
 from ._threads import checkedReactor, socketOf, windowOf
 from ._transfer import Transfer
@@ -116,7 +115,7 @@ class Handle(Transfer):
             if family == AF_INET6:
                 # Off by default on Linux, on by default on Windows.
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            self._as_adopt(sock, window, Phase.NEW if kind == SOCK_STREAM else Phase.UNNAMED, selected)
+            self._as_adopt(sock, window, NEW if kind == SOCK_STREAM else UNNAMED, selected)
         except BaseException:
             sock.close()
             raise
@@ -195,9 +194,9 @@ class Handle(Transfer):
             raise
         if given is not None:
             given.detach()
-        if phase is Phase.CONNECTING:
+        if phase is CONNECTING:
             self._as_attempt = Attempt(sock)
-        if phase is Phase.CONNECTED and hasFinished(sock):
+        if phase is CONNECTED and hasFinished(sock):
             self._as_sending = 0
             self._as_rules.forbid(WRITE)
         if sock.type == SOCK_STREAM and sock.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE):
@@ -252,7 +251,7 @@ class Handle(Transfer):
         self._as_error = rSrc._as_error
         self._as_urgent = rSrc._as_urgent
         self._as_peer = rSrc._as_peer
-        self._as_settings = None if rSrc._as_settings is None else Settings(rSrc._as_settings)
+        self._as_settings = rSrc._as_settings
         self._as_blocking = rSrc._as_blocking
         window.enter(self)
         self._as_rearm()
@@ -273,7 +272,7 @@ class Handle(Transfer):
         """
         @return: family and address, where this socket has a name that no other may take: it was bound, or listens.
         """
-        if self._as_sock is None or self._as_phase not in (Phase.BOUND, Phase.LISTENING):
+        if self._as_sock is None or self._as_phase not in (BOUND, LISTENING):
             return None
         return self._as_sock.family, self._as_sock.getsockname()
 
@@ -305,12 +304,12 @@ class Handle(Transfer):
 
     def _as_bind(self, address: SockAddr) -> None:
         sock = self._as_usable()
-        if self._as_phase is Phase.NEW:
+        if self._as_phase is NEW:
             bind(sock, address, self._as_shares())
-            self._as_phase = Phase.BOUND
-        elif self._as_phase is Phase.UNNAMED:
+            self._as_phase = BOUND
+        elif self._as_phase is UNNAMED:
             bind(sock, address, self._as_shares())
-            self._as_phase = Phase.DATAGRAM
+            self._as_phase = DATAGRAM
         else:
             raise Rejected(WSAError.WSAEINVAL)
 
@@ -321,15 +320,16 @@ class Handle(Transfer):
         Become the accepted socket: with the listener's properties, and the listener's mask.
         """
         self._as_asked = listener._as_asked
-        self._as_adopt(connection, window, Phase.CONNECTED, listener._as_rules.selected)
+        self._as_own(connection, window, CONNECTED, listener._as_rules.selected, listener._as_family)
         self._as_peer = address
         if listener._as_settings is not None:
-            self._as_settings = Settings(listener._as_settings)
+            self._as_settings = listener._as_settings
             if self._as_settings.isSet(Option.SO_OOBINLINE):
                 self._as_rules.forbid(OOB)
-        window.enter(self)
         # Data that is there already is told before OnSend; what comes from now on, after it.
         self._as_settleWritable(window.look(self))
+        if self._as_interest == RELEASED:
+            window.enter(self)
 
     def _as_settleWritable(self, more: int = 0) -> None:
         """
@@ -337,9 +337,10 @@ class Handle(Transfer):
 
         @param more: what else is known to be ready.
         """
-        writable = self._as_rules.enabled & WRITE
-        self._as_rules.tell(writable)
+        rules = self._as_rules
+        writable = rules.enabled & WRITE
+        rules.enabled ^= writable
         self._as_settle()
         if writable and self._as_window is not None:
-            self._as_rules.reenable(writable)
+            rules.enabled |= writable
             self._as_window.post(self, WRITABLE | more)

@@ -27,14 +27,23 @@ from .winsock import Event
 __all__ = [
     "ACCEPT",
     "ALL",
+    "BOUND",
     "CLOSE",
+    "CLOSED",
     "CONNECT",
+    "CONNECTED",
+    "CONNECTING",
+    "DATAGRAM",
+    "FIRST",
     "HANDLERS",
+    "LISTENING",
+    "NEW",
     "OOB",
     "ORDER",
     "POSSIBLE",
     "READ",
     "REENABLED_BY",
+    "UNNAMED",
     "WRITE",
     "Notifications",
     "Phase",
@@ -72,15 +81,25 @@ class Phase(IntEnum):
     """A datagram socket with a local name."""
 
 
+# Names of the module: to get a member of an enumeration by its class is a call of Python's before 3.12.
+CLOSED: Final = Phase.CLOSED
+NEW: Final = Phase.NEW
+BOUND: Final = Phase.BOUND
+LISTENING: Final = Phase.LISTENING
+CONNECTING: Final = Phase.CONNECTING
+CONNECTED: Final = Phase.CONNECTED
+UNNAMED: Final = Phase.UNNAMED
+DATAGRAM: Final = Phase.DATAGRAM
+
 POSSIBLE: Final = {
-    Phase.CLOSED: 0,
-    Phase.NEW: 0,
-    Phase.BOUND: 0,
-    Phase.LISTENING: ACCEPT,
-    Phase.CONNECTING: CONNECT,
-    Phase.CONNECTED: READ | WRITE | OOB | CLOSE,
-    Phase.UNNAMED: READ | WRITE,
-    Phase.DATAGRAM: READ | WRITE,
+    CLOSED: 0,
+    NEW: 0,
+    BOUND: 0,
+    LISTENING: ACCEPT,
+    CONNECTING: CONNECT,
+    CONNECTED: READ | WRITE | OOB | CLOSE,
+    UNNAMED: READ | WRITE,
+    DATAGRAM: READ | WRITE,
 }
 
 REENABLED_BY: Final = {
@@ -94,6 +113,8 @@ REENABLED_BY: Final = {
 # that happens on it.  Data comes before an urgent byte because it stands before it in the stream: data that stands
 # behind the urgent byte the feeder does not report while that byte is due.  FD_CLOSE is the last word.
 ORDER: Final = (CONNECT, ACCEPT, READ, OOB, WRITE, CLOSE)
+FIRST: Final = tuple(next((event for event in ORDER if event & due), 0) for due in range(ALL + 1))
+"""The one to tell first of each set of events; 0 of none."""
 
 
 HANDLERS: Final = {
@@ -173,9 +194,4 @@ class Notifications:
         @param holding: the events that hold now.
         @return: one event, or 0 when none of those that hold is news.
         """
-        due = holding & self.enabled
-        if due:
-            for event in ORDER:
-                if due & event:
-                    return event
-        return 0
+        return FIRST[holding & self.enabled]

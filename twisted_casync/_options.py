@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, cast
 
 from ._arguments import Rejected, filled, integer, sent
@@ -161,16 +163,17 @@ def _bytes(value: Any, length: int | None, least: int) -> memoryview:
 
 class Settings:
     """
-    The options of one socket that are remembered beside it.
+    The options of a socket that are remembered beside it.  They never change: a socket shares them with those that
+    have inherited them, and has others when it sets one.
     """
 
     __slots__ = ("_values",)
 
-    def __init__(self, inherited: Settings | None = None) -> None:
+    def __init__(self, values: Mapping[int, Any] = MappingProxyType({})) -> None:
         """
-        @param inherited: what the listener, or the socket that was duplicated, had set.
+        @param values: what is remembered, by name.
         """
-        self._values: dict[int, Any] = {} if inherited is None else dict(inherited._values)
+        self._values = values
 
     def isSet(self, name: Option) -> bool:
         """
@@ -191,8 +194,9 @@ class Settings:
             value = sock.getsockopt(*option.platform)
         return bool(value) if option.type == BOOL else int(value or 0)
 
-    def set(self, sock: socket.socket, name: int, option: Row, value: bool | int | LINGER) -> None:
+    def set(self, sock: socket.socket, name: int, option: Row, value: bool | int | LINGER) -> Settings:
         """
+        @return: what is remembered from now on.
         @raise OSError: the platform does not take it.
         """
         if option is _ROWS[SOL_SOCKET, Option.SO_DONTLINGER]:
@@ -200,16 +204,14 @@ class Settings:
         elif isinstance(value, LINGER) and not value.l_onoff:
             value = LINGER(0, 0)
         if isinstance(value, LINGER):
-            self._values[Option.SO_LINGER] = value
             sock.setsockopt(_SOCKET, socket.SO_LINGER, struct.pack("ii", *_kernelLinger(value)))
-            return
+            return Settings({**self._values, Option.SO_LINGER: value})
         if option.platform is not None:
             sock.setsockopt(*option.platform, max(int(value), 0))
         elif name == Option.SO_REUSEADDR and sock.type != socket.SOCK_STREAM:
             # Datagram sockets share a port where both have it, on Linux as on Windows.
             sock.setsockopt(_SOCKET, socket.SO_REUSEADDR, int(value))
-        if option.remembered:
-            self._values[name] = value
+        return Settings({**self._values, name: value}) if option.remembered else self
 
     def _linger(self) -> LINGER:
         return cast(LINGER, self._values.get(Option.SO_LINGER, LINGER(0, 0)))

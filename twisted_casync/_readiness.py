@@ -117,6 +117,11 @@ class Window(Protocol):
         What the kernel said of the descriptor in this turn, and was not delivered yet, is out of date.
         """
 
+    def alone(self) -> bool:
+        """
+        @return: whether a single descriptor was found ready in this round: nobody waits meanwhile.
+        """
+
     def look(self, descriptor: Watched) -> int:
         """
         @return: what is ready at this moment, whatever is of interest.

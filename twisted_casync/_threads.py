@@ -15,7 +15,8 @@ from twisted.internet.interfaces import IReactorFDSet
 from twisted.python import threadable
 
 from ._descriptor import SocketDescriptor
-from ._window import HAS_EPOLL, DirectWindow, SocketWindow
+from ._innerset import HAS_EPOLL, DirectWindow, SocketWindow
+from ._window import BaseWindow
 
 __all__ = [
     "AfxSocketInit",
@@ -39,7 +40,7 @@ class _Thread(threading.local):
     def __init__(self) -> None:
         self.reactor: Any = None
         self.direct: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
-        self.windows: dict[int, SocketWindow | DirectWindow] = {}
+        self.windows: dict[int, BaseWindow] = {}
         self.ended = False
 
 
@@ -63,7 +64,7 @@ def isInitialised() -> bool:
     return threading.get_ident() == primary
 
 
-def windowOf(reactor: Any) -> SocketWindow | DirectWindow | None:
+def windowOf(reactor: Any) -> BaseWindow | None:
     """
     The socket window of a reactor, in this thread.
 
@@ -82,7 +83,13 @@ def windowOf(reactor: Any) -> SocketWindow | DirectWindow | None:
     if window is None:
         direct = _thread.direct.get(reactor, not HAS_EPOLL)
         gone = partial(_thread.windows.pop, id(reactor), None)
-        window = (DirectWindow if direct else SocketWindow)(reactor, threading.get_ident(), gone)
+        # A reactor may have a window of its own.
+        make = (
+            partial(DirectWindow, reactor)
+            if direct
+            else getattr(reactor, "socketWindow", partial(SocketWindow, reactor))
+        )
+        window = make(threading.get_ident(), gone)
         _thread.windows[id(reactor)] = window
     return window
 

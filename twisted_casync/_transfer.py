@@ -16,7 +16,7 @@ from typing import Any, Final
 from ._arguments import Rejected, filled, integer, sent
 from ._descriptor import SocketDescriptor
 from ._lookup import Lookup
-from ._notify import OOB, READ, REENABLED_BY, WRITE, Phase
+from ._notify import CONNECTED, DATAGRAM, OOB, READ, REENABLED_BY, UNNAMED, WRITE
 from ._sockaddr import UNIX, SockAddr, isEmpty, isSockAddr, named, portNumber, sized, sockaddr
 from ._threads import isInitialised
 from ._urgent import atMark, takeUrgent
@@ -26,11 +26,10 @@ __all__ = ["Transfer"]
 
 # Compared by identity on the short ways: of an argument that may be anything not even the truth can be asked there.
 _NO_FLAGS: Final = 0
-# The buffers that say at once how many bytes they are.
-_COUNTED: Final = (memoryview, bytes, bytearray)
 _OOB: Final = int(MessageFlag.MSG_OOB)
 _PEEK: Final = int(MessageFlag.MSG_PEEK)
 _DONTROUTE: Final = int(MessageFlag.MSG_DONTROUTE)
+_WHOLE: Final = int(socket.MSG_TRUNC)
 _RECEIVED: Final = REENABLED_BY["Receive"]
 _RECEIVED_URGENT: Final = REENABLED_BY["Receive of urgent data"]
 _BLOCKED: Final = REENABLED_BY["Send that would have blocked"]
@@ -82,29 +81,59 @@ class Transfer(SocketDescriptor):
     # -- receiving
 
     def Receive(self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0) -> int:
-        rules = self._as_rules
-        if (
-            self._as_fresh != get_ident()
-            or nFlags is not _NO_FLAGS
-            or not (nBufLen is None or (type(nBufLen) is int and nBufLen))
-            or not rules.possible & OOB
-        ):
+        if self._as_fresh != get_ident() or nFlags is not _NO_FLAGS:
             return self._as_receive(lpBuf, nBufLen, nFlags)[0]
         # In OnReceive of a connected stream, for the first time: there is data, and it does not begin at a mark.
         self._as_fresh = 0
         try:
-            count = self._as_sock.recv_into(lpBuf, nBufLen or 0)  # type: ignore[union-attr]  # connected: there is one
+            if nBufLen is None:
+                count = self._as_sock.recv_into(lpBuf)  # type: ignore[union-attr]  # connected: there is one
+            elif type(nBufLen) is int and nBufLen:
+                count = self._as_sock.recv_into(lpBuf, nBufLen)  # type: ignore[union-attr]
+            else:
+                return self._as_receive(lpBuf, nBufLen, nFlags)[0]
         except (OSError, TypeError, ValueError, OverflowError) as error:
             return self._as_unreceived(error, lpBuf, nBufLen)
-        rules.enabled |= _RECEIVED & rules.selected & rules.possible
-        if self._as_stalled or not count:
-            return self._as_received(count, lpBuf, nBufLen)
-        return count
+        # Nothing was received: the end, unless there was no room; the general way knows.
+        return count or self._as_receive(lpBuf, nBufLen, 0)[0]
 
     def ReceiveFrom(
         self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0, *, lpSockAddrLen: int | None = None
     ) -> tuple[int, SockAddr | None]:
-        return self._as_receive(lpBuf, nBufLen, nFlags, lpSockAddrLen)
+        if (
+            self._as_fresh != ~get_ident()
+            or nBufLen is not None
+            or nFlags is not _NO_FLAGS
+            or lpSockAddrLen is not None
+        ):
+            return self._as_receive(lpBuf, nBufLen, nFlags, lpSockAddrLen)
+        # In OnReceive of a datagram socket.
+        kind = type(lpBuf)
+        try:
+            if kind is memoryview:
+                room: int = lpBuf.nbytes
+            elif kind is bytearray:
+                room = len(lpBuf)
+            else:
+                return self._as_receive(lpBuf, nBufLen, nFlags, lpSockAddrLen)
+            # MSG_TRUNC: the count is that of the datagram, also where the buffer is too small for it (recv(2)).
+            count, source = self._as_sock.recvfrom_into(lpBuf, 0, _WHOLE)  # type: ignore[union-attr]  # there is one
+        except OSError as error:
+            # There is no more, as far as is known.
+            self._as_fresh = 0
+            SetLastError(self._as_failing(error))
+            self._as_rules.reenable(_RECEIVED)
+            return SOCKET_ERROR, None
+        except (TypeError, ValueError, BufferError):
+            return self._as_receive(lpBuf, nBufLen, nFlags, lpSockAddrLen)
+        rules = self._as_rules
+        if not rules.enabled & READ:
+            rules.reenable(_RECEIVED)
+        self._as_source = source
+        if count > room:
+            SetLastError(WSAError.WSAEMSGSIZE)
+            return SOCKET_ERROR, source
+        return count, source
 
     def ReceiveFromEx(
         self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0, *, lpSockAddrLen: int | None = None
@@ -128,9 +157,10 @@ class Transfer(SocketDescriptor):
                 self._as_window.overtaken(self)
             # Whether anything is left to tell of is to be found anew.
             self._as_now &= ~(OOB if flags & _OOB else READ)
-            self._as_fresh = 0
+            if self._as_fresh > 0:
+                self._as_untold()
             self._as_receivable(flags)
-            if self._as_phase is Phase.CONNECTED:
+            if self._as_phase is CONNECTED:
                 return self._as_receive_stream(sock, view, flags), None
             sized(self._as_family, lpSockAddrLen, "lpSockAddrLen")
             return self._as_receive_datagram(sock, view, flags)
@@ -145,6 +175,8 @@ class Transfer(SocketDescriptor):
             self._as_rules.reenable(received)
             if self._as_stalled or self._as_urgent:
                 self._as_rearm()
+            elif not self._as_fast:
+                self._as_settle()
         return SOCKET_ERROR, None
 
     def _as_receivable(self, flags: int) -> None:
@@ -153,15 +185,15 @@ class Transfer(SocketDescriptor):
         """
         self._as_progress()
         phase = self._as_phase
-        if phase is Phase.UNNAMED:
+        if phase is UNNAMED:
             raise Rejected(WSAError.WSAEOPNOTSUPP if flags & _OOB else WSAError.WSAEINVAL)
-        if phase is not Phase.CONNECTED and phase is not Phase.DATAGRAM:
+        if phase is not CONNECTED and phase is not DATAGRAM:
             raise Rejected(WSAError.WSAENOTCONN)
         if not self._as_rules.possible & READ:
             raise Rejected(WSAError.WSAESHUTDOWN)
         if flags & ~(_OOB | _PEEK | _DONTROUTE):
             raise Rejected(WSAError.WSAEINVAL)
-        if phase is Phase.DATAGRAM:
+        if phase is DATAGRAM:
             if flags & _OOB:
                 raise Rejected(WSAError.WSAEOPNOTSUPP)
             if self._as_error is not None:
@@ -206,20 +238,11 @@ class Transfer(SocketDescriptor):
 
     def _as_receive_datagram(self, sock: socket.socket, view: memoryview, flags: int) -> tuple[int, SockAddr | None]:
         # MSG_TRUNC: the count is that of the datagram, also where the buffer was too small for it (recv(2)).
-        count, source = sock.recvfrom_into(view, 0, flags & _PEEK | socket.MSG_TRUNC)
+        count, source = sock.recvfrom_into(view, 0, flags & _PEEK | _WHOLE)
         self._as_source = source
         if count > len(view):
             raise _Truncated(source)
         return count, source
-
-    def _as_received(self, count: int, lpBuf: Any, nBufLen: int | None) -> int:
-        """
-        What is rare about a receive that succeeded: the end of the stream, and a notification that had been given up.
-        """
-        if self._as_stalled:
-            self._as_rearm()
-        # Nothing was received: the end, unless there was no room; the general way knows.
-        return count or self._as_receive(lpBuf, nBufLen, 0)[0]
 
     def _as_ending(self) -> None:
         """
@@ -239,9 +262,6 @@ class Transfer(SocketDescriptor):
             # It fails again, and is told why.
             return self._as_receive(lpBuf, nBufLen, 0)[0]
         SetLastError(self._as_failing(error))
-        self._as_rules.reenable(_RECEIVED)
-        if self._as_stalled:
-            self._as_rearm()
         return SOCKET_ERROR
 
     def _as_failing(self, error: OSError) -> WSAError:
@@ -251,10 +271,10 @@ class Transfer(SocketDescriptor):
         code = errorFromErrno(error.errno)
         if code in _OF_THE_CALL:
             return code
-        if self._as_phase is Phase.CONNECTED:
+        if self._as_phase is CONNECTED:
             self._as_note(code)
             return self._as_error or code
-        if self._as_phase is Phase.DATAGRAM or self._as_phase is Phase.UNNAMED:
+        if self._as_phase is DATAGRAM or self._as_phase is UNNAMED:
             if code is WSAError.WSAECONNREFUSED:
                 return WSAError.WSAECONNRESET
             if code is WSAError.WSAEDESTADDRREQ:
@@ -264,11 +284,21 @@ class Transfer(SocketDescriptor):
     # -- sending
 
     def Send(self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0) -> int:
-        kind = type(lpBuf)
-        if nFlags is not _NO_FLAGS or nBufLen is not None or self._as_sending != get_ident() or kind not in _COUNTED:
+        if nFlags is not _NO_FLAGS or self._as_sending != get_ident():
             return self._as_send(lpBuf, nBufLen, nFlags, None)
+        kind = type(lpBuf)
         try:
-            size = lpBuf.nbytes if kind is memoryview else len(lpBuf)
+            # The buffers that say at once how many bytes they are.
+            if kind is memoryview and nBufLen is None:
+                size: int = lpBuf.nbytes
+            elif kind is bytes or kind is bytearray:
+                size = len(lpBuf)
+                if nBufLen is not None:
+                    if type(nBufLen) is not int or not 0 <= nBufLen <= size:
+                        return self._as_send(lpBuf, nBufLen, 0, None)
+                    lpBuf, size = memoryview(lpBuf)[:nBufLen], nBufLen
+            else:
+                return self._as_send(lpBuf, nBufLen, 0, None)
             count: int = self._as_sock.send(lpBuf)  # type: ignore[union-attr]  # sending: there is one
         except OSError as error:
             return self._as_unsent(error)
@@ -284,7 +314,19 @@ class Transfer(SocketDescriptor):
     ) -> int:
         if nHostPort is not None and nHostPort is self._as_source:
             # Where ReceiveFrom said that a datagram came from.
-            return self._as_send(lpBuf, nBufLen, nFlags, self._as_source)
+            if nFlags is not _NO_FLAGS or self._as_sending != get_ident():
+                return self._as_send(lpBuf, nBufLen, nFlags, nHostPort)
+            try:
+                if nBufLen is not None:
+                    if type(lpBuf) is not bytearray or type(nBufLen) is not int or not 0 <= nBufLen <= len(lpBuf):
+                        return self._as_send(lpBuf, nBufLen, 0, nHostPort)
+                    lpBuf = memoryview(lpBuf)[:nBufLen]
+                # All of it: a datagram is never sent in parts.
+                return self._as_sock.sendto(lpBuf, nHostPort)  # type: ignore[union-attr, arg-type]  # sending: there is one
+            except OSError as error:
+                return self._as_unsent(error)
+            except (TypeError, ValueError, BufferError):
+                return self._as_send(lpBuf, None, 0, nHostPort)
         try:
             sock = self._as_usable()
             to = None
@@ -312,7 +354,7 @@ class Transfer(SocketDescriptor):
             if to is None:
                 count = sock.send(view, flags)
             else:
-                self._as_phase = Phase.DATAGRAM
+                self._as_phase = DATAGRAM
                 count = sock.sendto(view, flags, to)
             if count < len(view):
                 self._as_blocked()
@@ -328,7 +370,7 @@ class Transfer(SocketDescriptor):
         A send that failed in the socket: the kernel says why only once.
         """
         code = self._as_failing(error)
-        if self._as_phase is Phase.CONNECTED and code is WSAError.WSAECONNABORTED:
+        if self._as_phase is CONNECTED and code is WSAError.WSAECONNABORTED:
             said = errorFromErrno(error.errno)
             if said is WSAError.WSAECONNABORTED:
                 # What Linux calls a broken pipe, whatever had broken it.
@@ -347,7 +389,7 @@ class Transfer(SocketDescriptor):
         """
         self._as_progress()
         phase = self._as_phase
-        if phase not in (Phase.CONNECTED, Phase.DATAGRAM, Phase.UNNAMED):
+        if phase not in (CONNECTED, DATAGRAM, UNNAMED):
             raise Rejected(WSAError.WSAENOTCONN)
         if not self._as_sending:
             raise Rejected(WSAError.WSAESHUTDOWN)
@@ -355,7 +397,7 @@ class Transfer(SocketDescriptor):
             raise Rejected(WSAError.WSAEOPNOTSUPP)
         if flags & ~(_OOB | _DONTROUTE):
             raise Rejected(WSAError.WSAEINVAL)
-        if flags & _OOB and phase is not Phase.CONNECTED:
+        if flags & _OOB and phase is not CONNECTED:
             raise Rejected(WSAError.WSAEOPNOTSUPP)
 
     def _as_blocked(self) -> None:

@@ -1,16 +1,10 @@
 """
-WHERE readiness comes from: the socket window.
+The window: what says to sockets that something is ready, whatever it has that from.
 
 MFC gives each thread one hidden window that the notifications of all its sockets are posted to.  Here each reactor has
-one: an inner epoll set that is itself one ordinary reader of whatever reactor runs, and calls the sockets' doors
-directly.  So a message costs no dispatch of the reactor's, the reactor holds one reader however many sockets there
-are, and the bits of C{epoll_wait} say what no reactor of Twisted does: urgent data, and how a stream ended.
-
-The window comes into being with the first socket of its reactor and goes with the last, as MFC's does: a program, and a
-test, that has closed its sockets leaves nothing behind in the reactor.
-
-Where there is no epoll, or when C{AfxSocketInit(reactor, direct=True)} asks for it, the sockets register with the
-reactor itself (L{DirectWindow}).
+one.  It keeps the open sockets, delivers what was posted to them, and tells them what the kernel has said: a round for
+each answer of the kernel's, and a bounded number of rounds a turn.  Where the kernel is asked is the difference between
+the windows of L{_innerset}, and that of the C{casync} reactor.
 """
 
 from __future__ import annotations
@@ -19,19 +13,12 @@ import select
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final
-from weakref import WeakValueDictionary
+from weakref import ref
 
-from twisted.internet.interfaces import IReadDescriptor
-from twisted.python.failure import Failure
-from zope.interface import implementer
+from ._descriptor import SocketDescriptor, tell
+from ._readiness import ENDED, READABLE, RELEASED, URGENT, WRITABLE
 
-from ._descriptor import SocketDescriptor
-from ._readiness import ENDED, READABLE, RELEASED, UNWATCHED, URGENT, WRITABLE
-from .winsock import WSAError, errorFromErrno
-
-__all__ = ["HAS_EPOLL", "DirectWindow", "SocketWindow"]
-
-HAS_EPOLL: Final = hasattr(select, "epoll")
+__all__ = ["MOST", "ROUNDS", "BaseWindow", "Handles", "nobody"]
 
 MOST: Final = 256
 """
@@ -40,7 +27,23 @@ gives those that were left out first the next time, so that none starves.
 """
 
 
-class _Handles:
+ROUNDS: Final = 32
+"""
+How often the kernel is asked in one turn, which ends when it has nothing more.  A turn of the reactor costs as much as
+several times asking; one that is not needed costs little where a single socket is spoken to now and then.
+"""
+
+_STRUCK: Final = (-1, 0)
+"""What stands in a batch instead of what is no longer true."""
+
+
+def nobody(fd: int, bits: int) -> None:
+    """
+    A socket that was in the batch was closed meanwhile.
+    """
+
+
+class Handles:
     """
     The open sockets of a window by their descriptors: those that wait for notifications are kept alive, the others
     are only known.
@@ -48,161 +51,56 @@ class _Handles:
 
     def __init__(self) -> None:
         self.waiting: dict[int, SocketDescriptor] = {}
-        self.known: WeakValueDictionary[int, SocketDescriptor] = WeakValueDictionary()
+        # A socket that nobody holds any more leaves by itself: it closes itself.
+        self.known: dict[int, ref[SocketDescriptor]] = {}
 
     def __len__(self) -> int:
         return len(self.waiting) + len(self.known)
 
     def __iter__(self) -> Iterator[SocketDescriptor]:
-        return iter([*self.waiting.values(), *self.known.values()])
+        known = [refer() for refer in self.known.values()]
+        return iter([*self.waiting.values(), *(one for one in known if one is not None)])
 
     def find(self, fd: int) -> SocketDescriptor | None:
+        """
+        @return: the socket that has the descriptor; L{None} where there is none.
+        """
         waiting = self.waiting.get(fd)
-        return self.known.get(fd) if waiting is None else waiting
+        if waiting is None and fd in self.known:
+            return self.known[fd]()
+        return waiting
 
     def hold(self, descriptor: SocketDescriptor) -> None:
-        fd = descriptor.fileno()
+        """
+        It waits from now on.
+        """
+        fd = descriptor._as_fd
         self.waiting[fd] = descriptor
         self.known.pop(fd, None)
 
     def loosen(self, descriptor: SocketDescriptor) -> None:
-        fd = descriptor.fileno()
-        self.known[fd] = descriptor
+        """
+        It waits no more, or not yet.
+        """
+        fd = descriptor._as_fd
+        self.known[fd] = ref(descriptor)
         self.waiting.pop(fd, None)
 
-    def drop(self, descriptor: SocketDescriptor) -> None:
-        fd = descriptor.fileno()
+    def drop(self, fd: int) -> None:
+        """
+        Its descriptor is about to be closed, or handed away.
+        """
         self.waiting.pop(fd, None)
         self.known.pop(fd, None)
 
 
-def _closedBeneath(error: OSError) -> bool:
+class BaseWindow:
     """
-    Does a poller complain of a descriptor that was closed beneath its object?  Nothing is amiss then: the kernel has
-    taken it out of every poller, and what is called of the socket fails by itself.
-    """
-    # ENOENT: the number is another's already; EPERM: it is that of a file, which no poller takes.
-    gone = isinstance(error, (FileNotFoundError, PermissionError))
-    return gone or errorFromErrno(error.errno) is WSAError.WSAENOTSOCK
-
-
-@implementer(IReadDescriptor)
-class _InnerSet:
-    """
-    The inner epoll set: registered sockets, and one reader of the reactor as long as there are any.
-    """
-
-    def __init__(self, window: _Window) -> None:
-        self._window = window
-        self._epoll: select.epoll | None = None
-        self._registered = 0
-        # What the kernel said in this turn, by descriptor, as far as it still stands.
-        self.due: dict[int, int] = {}
-
-    def open(self) -> None:
-        """
-        @raise OSError: there is no descriptor for it.
-        """
-        if self._epoll is None and HAS_EPOLL:
-            self._epoll = select.epoll()
-
-    def close(self) -> None:
-        if self._epoll is not None:
-            self._epoll.close()
-            self._epoll = None
-
-    def change(self, fd: int, old: int, new: int) -> None:
-        """
-        @param old: the interest in C{fd} so far, negative where it is not registered.
-        @param new: the interest from now on; negative: none.
-        """
-        if self._epoll is None:
-            return
-        if not self._registered and new >= 0:
-            self._window.reactor.addReader(self)
-        try:
-            if old < 0 <= new:
-                self._epoll.register(fd, new)
-            elif old >= 0 > new:
-                self.due.pop(fd, None)
-                self._epoll.unregister(fd)
-            elif new >= 0:
-                self._epoll.modify(fd, new)
-        except OSError as error:
-            if not _closedBeneath(error):
-                raise
-        self._registered += (new >= 0) - (old >= 0)
-        if not self._registered and old >= 0:
-            self._window.reactor.removeReader(self)
-
-    def fileno(self) -> int:
-        """
-        @return: the descriptor of the set; -1 when it is closed.
-        """
-        return -1 if self._epoll is None else self._epoll.fileno()
-
-    def logPrefix(self) -> str:
-        """
-        @return: what names the window in a line of Twisted's log.
-        """
-        return "CAsyncSocket"
-
-    def doRead(self) -> None:
-        """
-        One turn: ask the kernel once, and tell each socket that something is ready for.
-        """
-        window = self._window
-        if threading.get_ident() != window.thread:
-            window.moved()
-        if window.posted:
-            # It was known before the kernel is asked, and is told before.
-            window.deliver()
-        if self._epoll is None:
-            # Who was told has closed the last socket; or a poll reactor comes for what was removed in this turn.
-            return
-        window.turning = True
-        batch = self._epoll.poll(0, MOST)
-        # A handler may close, drain or replace another socket of the same batch: what then is no longer true is taken
-        # out of `due`, and so is what was said of a number that meanwhile is another socket's.
-        self.due = dict(batch)
-        self._tell(batch)
-        window.turning = False
-        window.deliver()
-
-    def _tell(self, batch: list[tuple[int, int]]) -> None:
-        due = self.due
-        sockets = self._window.handles.waiting
-        for fd, bits in batch:
-            if fd in due:
-                sockets[fd]._as_ready(bits)
-
-    def connectionLost(self, reason: Failure) -> None:
-        """
-        The reactor stops, for nothing else can happen to this set: each socket hears of it.
-
-        @param reason: the reactor's.
-        """
-        for descriptor in self._window.handles:
-            descriptor._as_stopped()
-
-
-class _BesideSet(_InnerSet):
-    """
-    An inner set beside the reactor's own: it says that something has happened, and the socket looks at all of it.
-    """
-
-    def _tell(self, batch: list[tuple[int, int]]) -> None:
-        sockets = self._window.handles.waiting
-        for fd, _ in batch:
-            if fd in self.due:
-                sockets[fd]._as_entered(URGENT | ENDED)
-
-
-class _Window:
-    """
-    What both windows do: keep the handles, and deliver what was posted.
+    What all windows do: keep the handles, deliver what was posted, tell what the kernel has said.
 
     @ivar thread: the identifier of the thread that the reactor runs in.
+    @ivar handles: the open sockets.
+    @ivar posted: who is to be told what in the next round, by descriptor.
     """
 
     def __init__(self, reactor: Any, thread: int, gone: Callable[[], object]) -> None:
@@ -212,21 +110,26 @@ class _Window:
         self.reactor = reactor
         self.thread = thread
         self._gone = gone
-        self.handles = _Handles()
-        self._inner = self._innerSet()
-        # Whether the inner set is telling: what is posted then is told at its end.
-        self.turning = False
+        self.handles = Handles()
+        # What the kernel said in this round, and where in it each descriptor stands, if anybody has asked.
+        self._batch: list[tuple[int, int]] | None = None
+        self._places: dict[int, int] | None = None
         self.posted: dict[int, tuple[SocketDescriptor, int]] = {}
         self._call: Any = None
         self._waits: dict[int, Any] = {}
         self._looker = select.poll()
 
-    def _innerSet(self) -> _InnerSet:
-        return _InnerSet(self)
-
     def open(self) -> None:
-        """Have what it takes to watch a socket.  @raise OSError: there is no descriptor for it."""
-        self._inner.open()
+        """
+        Have what it takes to watch a socket.
+
+        @raise OSError: there is no descriptor for it.
+        """
+
+    def close(self) -> None:
+        """
+        The last socket has left: give up what L{open} had.
+        """
 
     def enter(self, descriptor: SocketDescriptor) -> None:
         """
@@ -238,36 +141,58 @@ class _Window:
         # Known before it is registered, and registered no more before it is only known: the set looks sockets up.
         if old == RELEASED:
             self.handles.hold(descriptor)
+        if self._batch is not None and (old < 0 or new < 0):
+            # It begins to be watched, or ends: what was said until now is about another, or stands no more.
+            self._strike(descriptor._as_fd)
         self._register(descriptor, old, new)
         if new == RELEASED:
             self.handles.loosen(descriptor)
 
     def forget(self, descriptor: SocketDescriptor, interest: int) -> None:
         self._register(descriptor, interest, RELEASED)
-        fd = descriptor.fileno()
-        self.posted.pop(fd, None)
-        self._cancel(fd)
-        self.handles.drop(descriptor)
+        fd = descriptor._as_fd
+        self._strike(fd)
+        if self.posted:
+            self.posted.pop(fd, None)
+        if self._waits:
+            self._cancel(fd)
+        self.handles.drop(fd)
         if not self.posted and self._call is not None:
             self._call.cancel()
             self._call = None
         if not self.handles:
-            self._inner.close()
+            self.close()
             self._gone()
 
     def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
+        """
+        Have the kernel, or the reactor, say what is ready of C{new}, as L{watch} has it.
+        """
         raise NotImplementedError
 
+    def _strike(self, fd: int) -> None:
+        """
+        What was said in this round of a descriptor, and not told yet, does not stand any more.
+        """
+        batch = self._batch
+        if batch:
+            if self._places is None:
+                # Made only in a round in which it is needed.
+                self._places = {fd: place for place, (fd, _) in enumerate(batch)}
+            place = self._places.get(fd)
+            if place is not None:
+                batch[place] = _STRUCK
+
     def post(self, descriptor: SocketDescriptor, bits: int) -> None:
-        fd = descriptor.fileno()
+        fd = descriptor._as_fd
         if fd in self.posted:
             bits |= self.posted[fd][1]
         self.posted[fd] = (descriptor, bits)
-        if self._call is None and not self.turning:
-            self._call = self.reactor.callLater(0, self.deliver)
+        if self._call is None and self._batch is None:
+            self._call = self.reactor.callLater(0, self.turn)
 
     def later(self, descriptor: SocketDescriptor, seconds: float, call: Callable[[], None]) -> None:
-        fd = descriptor.fileno()
+        fd = descriptor._as_fd
         self._cancel(fd)
 
         def due() -> None:
@@ -281,36 +206,112 @@ class _Window:
         if wait is not None:
             wait.cancel()
 
+    def turn(self) -> None:
+        """
+        The reactor gives the window its turn.
+        """
+        self.deliver()
+
     def deliver(self) -> None:
         """
         Tell what was posted.
         """
-        if not self.posted:
-            return
-        if self._call is not None and self._call.active():
-            self._call.cancel()
-        self._call = None
-        self.moved()
-        # What a handler posts is for a later turn: this one ends.
+        if self.posted and self._batch is None:
+            self._begin()
+            self.tell([], nobody)
+            self._end()
+
+    def tell(self, batch: list[tuple[int, int]], other: Callable[[int, int], None]) -> None:
+        """
+        One round: tell what was posted, or what the kernel has said.
+
+        A handler may close, drain or replace another socket of the same batch: what then is no longer true is struck
+        out of it, and so is what was said of a number that meanwhile is another socket's.  What is posted meanwhile is
+        for the next round.
+
+        @param other: what to call with the descriptors that are none of the sockets that wait.
+        """
+        # A handler can have the reactor make another turn within this one.
+        outer = self._batch, self._places
+        self._batch, self._places = batch, None
+        try:
+            if batch:
+                tell(self.handles.waiting, batch, other)
+            else:
+                self._tellPosted()
+        finally:
+            self._batch, self._places = outer
+
+    def stopped(self) -> None:
+        """
+        The reactor stops, and nothing else can happen: each socket hears of it.
+        """
+        for descriptor in self.handles:
+            descriptor._as_stopped()
+
+    def _begin(self) -> None:
+        """
+        A turn begins: no call is needed for it any more.
+        """
+        if self._call is not None:
+            if self._call.active():
+                self._call.cancel()
+            self._call = None
+        if threading.get_ident() != self.thread:
+            self._moved()
+
+    def rounds(self, ready: Callable[[int], list[tuple[int, int]]], other: Callable[[int, int], None]) -> None:
+        """
+        One turn: ask the kernel, and tell each socket that something is ready for, or was posted to.
+
+        @param ready: asks the kernel for so many descriptors at the most.
+        @param other: as in L{tell}.
+        """
+        self._begin()
+        left = MOST
+        for _ in range(ROUNDS):
+            if self.posted:
+                # It was known before the kernel is asked, and is told before.
+                self.tell([], other)
+            batch = ready(left)
+            if batch:
+                self.tell(batch, other)
+            left -= len(batch)
+            if left <= 0 or not (batch or self.posted):
+                break
+        self._end()
+
+    def _end(self) -> None:
+        """
+        A turn ends: what is left is for the next one.
+        """
+        if self.posted and self._call is None:
+            self._call = self.reactor.callLater(0, self.turn)
+
+    def _tellPosted(self) -> None:
+        # What a handler posts is for a later round: this one ends.
         for fd in list(self.posted):
             due = self.posted.pop(fd, None)
             if due is not None:
                 due[0]._as_ready(due[1])
 
     def overtaken(self, descriptor: SocketDescriptor) -> None:
-        fd = descriptor.fileno()
-        self._inner.due.pop(fd, None)
+        fd = descriptor._as_fd
+        self._strike(fd)
         if fd in self.posted:
             self.posted[fd] = (descriptor, self.posted[fd][1] & ~READABLE)
 
+    def alone(self) -> bool:
+        return self._batch is not None and len(self._batch) == 1
+
     def look(self, descriptor: SocketDescriptor) -> int:
-        fd = descriptor.fileno()
+        fd = descriptor._as_fd
         self._looker.register(fd, READABLE | URGENT | WRITABLE | ENDED)
         found = self._looker.poll(0)
         self._looker.unregister(fd)
         return found[0][1] if found else 0
 
-    def moved(self) -> None:
+    def _moved(self) -> None:
         """
         The reactor runs in this thread: one that was not running yet when the first socket was opened may have been
         started in another.
@@ -320,58 +321,3 @@ class _Window:
             self.thread = thread
             for descriptor in self.handles:
                 descriptor._as_moved(thread)
-
-
-class SocketWindow(_Window):
-    """
-    The socket window: the sockets are in the inner epoll set, and nowhere in the reactor.
-    """
-
-    def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
-        self._inner.change(descriptor.fileno(), old, new)
-
-    def dropped(self, interest: int) -> int:
-        # The reactor never had it.
-        return interest
-
-
-class DirectWindow(_Window):
-    """
-    No window: each socket is a reader and a writer of the reactor itself.
-
-    What a reactor can't report, urgent data and the end of a stream behind unread data, comes from an inner epoll set
-    where there is one; elsewhere it is not told.
-    """
-
-    def _innerSet(self) -> _InnerSet:
-        return _BesideSet(self)
-
-    def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
-        self._inner.change(descriptor.fileno(), self._besides(old), self._besides(new))
-        reactor = self.reactor
-        before, after = max(old, 0), max(new, 0)
-        try:
-            if after & ~before & READABLE:
-                reactor.addReader(descriptor)
-            elif before & ~after & READABLE:
-                reactor.removeReader(descriptor)
-            if after & ~before & WRITABLE:
-                reactor.addWriter(descriptor)
-            elif before & ~after & WRITABLE:
-                reactor.removeWriter(descriptor)
-        except OSError as error:
-            if not _closedBeneath(error):
-                raise
-
-    def dropped(self, interest: int) -> int:
-        return interest & ~(READABLE | WRITABLE) or UNWATCHED
-
-    @staticmethod
-    def _besides(interest: int) -> int:
-        """
-        The part of an interest that the inner set is for.  A socket that has none is in no second set, unless it is in
-        no first one either: there too a reset is to be heard of.
-        """
-        if interest < 0 or (interest & (READABLE | WRITABLE) and not interest & (URGENT | ENDED)):
-            return UNWATCHED
-        return interest & (URGENT | ENDED)

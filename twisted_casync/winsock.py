@@ -384,6 +384,7 @@ WSATRY_AGAIN: Final = WSAError.WSATRY_AGAIN
 WSANO_RECOVERY: Final = WSAError.WSANO_RECOVERY
 WSANO_DATA: Final = WSAError.WSANO_DATA
 
+_NO_ERROR: Final = WSAError.NO_ERROR
 _ERRNOS = {getattr(errno, name): code for code in WSAError for name in code.platform if hasattr(errno, name)}
 # By their prefix: the socket module has some names of errno too, and other platforms give both the same numbers.
 _LOOKUPS = {
@@ -401,7 +402,7 @@ def errorFromErrno(number: int | None) -> WSAError:
     @param number: the C{errno} of a failed system call, or of an C{OSError} ("C{.errno}").
     @return: the code; C{NO_ERROR} for 0 and L{None}, C{WSASYSCALLFAILURE} for one that no socket call is known to give.
     """
-    return _ERRNOS.get(number, WSAError.WSASYSCALLFAILURE) if number else WSAError.NO_ERROR
+    return _ERRNOS.get(number, WSASYSCALLFAILURE) if number else _NO_ERROR
 
 
 def errnoFromError(code: WSAError) -> int:
@@ -445,4 +446,4 @@ def SetLastError(code: int) -> None:
 
     @param code: a number of Winsock.
     """
-    _last.code = WSAError(code)
+    _last.code = code if type(code) is WSAError else WSAError(code)

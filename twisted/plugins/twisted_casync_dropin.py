@@ -4,6 +4,7 @@ Every `twistd` of the environment imports this file, and every program that read
 names things: what is named is imported when chosen. Importing a reactor here would break `twistd --reactor`.
 """
 
+from twisted.application.reactors import Reactor
 from twisted.application.service import ServiceMaker
 from twisted.internet.interfaces import IStreamClientEndpointStringParserWithReactor, IStreamServerEndpointStringParser
 from twisted.plugin import IPlugin
@@ -14,6 +15,12 @@ casyncService = ServiceMaker(
     "twisted_casync.tap",
     "Serve sockets in the manner of MFC's CAsyncSocket.",
     "casync",
+)
+
+casyncReactor = Reactor(
+    "casync",
+    "twisted_casync.reactor",
+    "The epoll reactor, with sockets in the manner of CAsyncSocket in its own epoll set.",
 )
 
 

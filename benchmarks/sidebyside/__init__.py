@@ -1,0 +1,1 @@
+"""Servers side by side: the same work, in one run, on one machine; see ../run.py."""

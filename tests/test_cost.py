@@ -1,0 +1,154 @@
+"""
+What a message, and a connection, cost, in what can be counted: system calls, registrations, calls of functions,
+instructions of the interpreter, memory.  None of it depends on the machine's mood: what is over a bound has grown.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _memory import connection, memoryReactor, turn
+from _reactors import must
+from _twistd import client
+
+from twisted_casync import CAsyncSocket
+from twisted_casync._window import nobody
+
+ROOT = Path(__file__).resolve().parent.parent
+
+MESSAGES = 1000
+
+SYSTEM_CALLS = {
+    # scene: (in all, epoll_ctl), for each message; the last part of the first is what all share in one wait.
+    "calls": (2.1, 0.0),
+    # accept4, getsockname, FIONBIO, two looks, epoll_ctl twice, recvfrom, sendto, a peek at the end, SO_ERROR, close.
+    "calls-connect": (12.5, 2.0),
+    "calls-datagrams": (3.2, 0.0),
+}
+
+FUNCTION_CALLS = {
+    # OnReceive, Receive, Send.
+    "Python": 3,
+    # recv_into, send, and whose thread it is, twice.
+    "C": 4,
+}
+
+INSTRUCTIONS = 185
+"""Of the interpreter, for the echo of one message that is a batch of its own: 165 with CPython 3.11."""
+
+BUFFER = bytearray(100)
+VIEW = memoryview(BUFFER)
+
+
+class Echo(CAsyncSocket):
+    """
+    As an application would write it.
+    """
+
+    __slots__ = ()
+
+    def OnReceive(self, nErrorCode: int) -> None:
+        nRead = self.Receive(BUFFER)
+        if nRead > 0:
+            self.Send(VIEW[:nRead])
+
+
+@pytest.fixture
+def echoes() -> Iterator[Callable[[int], None]]:
+    """
+    What echoes so many messages of one connection, each found ready by the kernel's word.
+    """
+    with memoryReactor() as reactor:
+        child, peer = connection(reactor)
+        one: Any = Echo(reactor)
+        must(one.Attach(child.Detach()))
+        turn(reactor)
+        window: Any = one._as_window
+        with peer:
+
+            def run(count: int) -> None:
+                for _ in range(count):
+                    peer.send(b"hello")
+                    batch = window._inner.ready(10)
+                    window.tell(batch, nobody)
+                    assert peer.recv(100) == b"hello"
+
+            run(10)
+            yield run
+        one.Close()
+
+
+def counted(echoes: Callable[[int], None]) -> Counter[str]:
+    """
+    The calls of functions, by the kind of the function, while the sockets are told.
+    """
+    calls: Counter[str] = Counter()
+
+    def profile(frame: Any, event: str, argument: Any) -> None:
+        # Those of the test itself, and those that a batch shares, are no message's.
+        if frame.f_code.co_name in ("counted", "run", "ready", "tell"):
+            return
+        if event == "call":
+            calls["Python"] += 1
+        elif event == "c_call":
+            calls["C"] += 1
+
+    sys.setprofile(profile)
+    try:
+        echoes(MESSAGES)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_a_message_calls_no_function_more(echoes: Callable[[int], None]) -> None:
+    calls = counted(echoes)
+    assert {kind: count / MESSAGES for kind, count in calls.items()} == FUNCTION_CALLS
+
+
+def test_a_message_takes_no_instruction_more(echoes: Callable[[int], None]) -> None:
+    count = 0
+
+    def trace(frame: Any, event: str, argument: Any) -> Any:
+        nonlocal count
+        if frame.f_code.co_name in ("run", "ready"):
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        count += event == "opcode"
+        return trace
+
+    sys.settrace(trace)
+    try:
+        echoes(100)
+    finally:
+        sys.settrace(None)
+    assert count / 100 <= INSTRUCTIONS
+
+
+def test_messages_leave_no_memory_behind(echoes: Callable[[int], None]) -> None:
+    before = sys.getallocatedblocks()
+    echoes(MESSAGES)
+    assert sys.getallocatedblocks() - before < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["window", "casync"])
+def test_a_message_and_a_connection_make_no_system_call_more(server: str, tmp_path: Path) -> None:
+    for program in ("strace", "cc"):
+        client(program)
+    found = tmp_path / "found.json"
+    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--scenes", *SYSTEM_CALLS, "--servers", server]
+    subprocess.run([*command, "--rounds", "1", "--json", str(found)], check=True, capture_output=True, timeout=120)
+    measured = json.loads(found.read_text())["measured"]
+    for scene, (calls, registrations) in SYSTEM_CALLS.items():
+        (one,) = measured[scene][server]
+        values = one["values"]
+        assert values["calls"] <= calls, values
+        assert values["registering"] <= registrations + 0.01, values

@@ -1,0 +1,26 @@
+"""
+Twisted's own tests of TCP, on every reactor, with its connections made by L{twisted_casync.endpoints}.
+
+They are those of TCP servers, clients, ports, connectors, transports, half close, abort, adopted descriptors and TLS.
+What can't pass is in L{LEFT_OUT}, with its reason.
+"""
+
+from __future__ import annotations
+
+import pytest
+from _suites import suitesOf
+from _view_reactors import NAMES
+
+# They call what Twisted and pyOpenSSL advise against, on purpose.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore:.*does not explicitly provide any OpenSSL connection-creator"
+)
+
+MODULES = {"test_newtls": 4, "test_socket": 8, "test_tcp": 109, "test_tls": 22}
+"""The modules of C{twisted.internet.test}, and how many tests each has for one reactor at the least."""
+
+LEFT_OUT: dict[str, str] = {}
+"""The tests that are left out, and why."""
+
+for _reactor in NAMES:
+    globals().update(suitesOf(MODULES, _reactor, LEFT_OUT))

@@ -1,0 +1,64 @@
+"""
+Twisted's own tests of reactors, on the casync reactor: without sockets, and with one that is open all the time.
+
+They are those that Twisted runs on each of its reactors: descriptors, time, threads, processes, standard input and
+output, TCP, UDP, UNIX sockets, TLS, signals.  What can't pass is in L{LEFT_OUT}, with its reason.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from _suites import suitesOf
+
+REACTORS = ("twisted_casync.reactor.CAsyncReactor", "_busy_reactor.BusyCAsyncReactor")
+
+# They call what Twisted and pyOpenSSL advise against, on purpose.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore:.*does not explicitly provide any OpenSSL connection-creator"
+)
+
+MODULES = {
+    "test_core": 13,
+    "test_fdset": 11,
+    "test_newtls": 4,
+    "test_process": 38,
+    "test_socket": 8,
+    "test_stdio": 6,
+    "test_tcp": 109,
+    "test_threads": 9,
+    "test_time": 2,
+    "test_tls": 22,
+    "test_udp": 36,
+    "test_unix": 35,
+}
+"""The modules of C{twisted.internet.test}, and how many tests each has for one reactor at the least."""
+
+
+def readableByAll(path: str) -> bool:
+    """
+    May every user run this program?
+    """
+    here = Path(path).resolve()
+    return all(parent.stat().st_mode & stat.S_IXOTH for parent in (here, *here.parents))
+
+
+LEFT_OUT = {
+    "test_lostFileDescriptor": (
+        True,
+        "epoll says nothing of a descriptor that was closed: Twisted leaves its epoll reactor out by its name",
+    ),
+    "test_changeUID": (
+        os.getuid() == 0 and not readableByAll(sys.executable),
+        "it runs this Python as another user, who may not: it fails on every reactor",
+    ),
+}
+"""The tests that are left out, when, and why."""
+
+
+for _reactor in REACTORS:
+    globals().update(suitesOf(MODULES, _reactor, {test: why for test, (now, why) in LEFT_OUT.items() if now}))

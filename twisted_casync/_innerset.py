@@ -1,0 +1,259 @@
+"""
+WHERE readiness comes from on any reactor: an inner epoll set.
+
+In the socket window the inner set is one ordinary reader of whatever reactor runs, and calls the sockets' doors
+directly.  So a message costs no dispatch of the reactor's, the reactor holds one reader however many sockets there
+are, and the bits of C{epoll_wait} say what no reactor of Twisted does: urgent data, and how a stream ended.
+
+The set comes into being with the first socket of its reactor and goes with the last, as MFC's window does: a program,
+and a test, that has closed its sockets leaves nothing behind in the reactor.
+
+Where there is no epoll, or when C{AfxSocketInit(reactor, direct=True)} asks for it, the sockets register with the
+reactor itself (L{DirectWindow}).
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ._descriptor import SocketDescriptor
+from ._fork import remember, replace
+from ._readiness import ENDED, READABLE, UNWATCHED, URGENT, WRITABLE
+from ._window import MOST, BaseWindow, nobody
+from .winsock import WSAError, errorFromErrno
+
+__all__ = ["HAS_EPOLL", "DirectWindow", "InnerSet", "SocketWindow", "change"]
+
+HAS_EPOLL: Final = hasattr(select, "epoll")
+
+
+def _closedBeneath(error: OSError) -> bool:
+    """
+    Does a poller complain of a descriptor that was closed beneath its object?  Nothing is amiss then: the kernel has
+    taken it out of every poller, and what is called of the socket fails by itself.
+    """
+    # ENOENT: the number is another's already; EPERM: it is that of a file, which no poller takes.
+    gone = isinstance(error, (FileNotFoundError, PermissionError))
+    return gone or errorFromErrno(error.errno) is WSAError.WSAENOTSOCK
+
+
+def change(poller: select.epoll, fd: int, old: int, new: int) -> None:
+    """
+    Change what an epoll set watches a descriptor for.
+
+    @param old: the interest in C{fd} so far, negative where it is not registered.
+    @param new: the interest from now on; negative: none.
+    """
+    try:
+        if old < 0 <= new:
+            poller.register(fd, new)
+        elif old >= 0 > new:
+            poller.unregister(fd)
+        elif new >= 0:
+            poller.modify(fd, new)
+    except OSError as error:
+        if not _closedBeneath(error):
+            raise
+
+
+@implementer(IReadDescriptor)
+class InnerSet:
+    """
+    The inner epoll set: registered sockets, and one reader of the reactor as long as there are any.
+    """
+
+    def __init__(self, window: _InnerWindow) -> None:
+        self._window = window
+        self._epoll: select.epoll | None = None
+        self._registered = 0
+        self._inherited = False
+
+    def open(self) -> None:
+        """
+        @raise OSError: there is no descriptor for it.
+        """
+        if self._epoll is None and HAS_EPOLL:
+            self._epoll = select.epoll()
+
+    def close(self) -> None:
+        """
+        Give the descriptor up.
+        """
+        if self._epoll is not None:
+            self._epoll.close()
+            self._epoll = None
+
+    def forked(self) -> None:
+        """
+        This process is a child: the set is its parent's, until it is used.
+        """
+        self._inherited = True
+
+    def _own(self, epoll: select.epoll) -> None:
+        """
+        Become a set of this process's own, under the same descriptor: the reactor, which looks at it, need not know.
+        """
+        self._inherited = False
+        replace(epoll)
+        for one in self._window.handles.waiting.values():
+            change(epoll, one.fileno(), UNWATCHED, self._window.watchedFor(one._as_interest))
+
+    def change(self, fd: int, old: int, new: int) -> None:
+        """
+        @param old: the interest in C{fd} so far, negative where it is not registered.
+        @param new: the interest from now on; negative: none.
+        """
+        if self._epoll is None:
+            return
+        if self._inherited:
+            self._own(self._epoll)
+        if not self._registered and new >= 0:
+            self._window.reactor.addReader(self)
+        change(self._epoll, fd, old, new)
+        self._registered += (new >= 0) - (old >= 0)
+        if not self._registered and old >= 0:
+            self._window.reactor.removeReader(self)
+
+    def fileno(self) -> int:
+        """
+        @return: the descriptor of the set; -1 when it is closed.
+        """
+        return -1 if self._epoll is None else self._epoll.fileno()
+
+    def logPrefix(self) -> str:
+        """
+        @return: what names the window in a line of Twisted's log.
+        """
+        return "CAsyncSocket"
+
+    def doRead(self) -> None:
+        """
+        One turn: ask the kernel once, and tell each socket that something is ready for.
+        """
+        self._window.turn()
+
+    def ready(self, most: int) -> list[tuple[int, int]]:
+        """
+        @param most: how many descriptors at the most.
+        @return: those that are ready, and the bits of what for.
+        """
+        if self._epoll is None:
+            # Who was told has closed the last socket; or a poll reactor comes for what was removed in this turn.
+            return []
+        if self._inherited:
+            self._own(self._epoll)
+        return self._epoll.poll(0, most)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """
+        The reactor stops, for nothing else can happen to this set: each socket hears of it.
+
+        @param reason: the reactor's.
+        """
+        self._window.stopped()
+
+
+class _BesideSet(InnerSet):
+    """
+    An inner set beside the reactor's own: it says that something has happened, and the socket looks at all of it.
+    """
+
+    def doRead(self) -> None:
+        """
+        Something has happened that the reactor can't report.
+        """
+        self._window.deliver()
+        sockets = self._window.handles.waiting
+        for fd, _ in self.ready(MOST):
+            if fd in sockets:
+                sockets[fd]._as_entered(URGENT | ENDED)
+
+
+class _InnerWindow(BaseWindow):
+    """
+    A window with an inner set.
+    """
+
+    def __init__(self, reactor: Any, thread: int, gone: Callable[[], object]) -> None:
+        super().__init__(reactor, thread, gone)
+        self._inner = self._innerSet()
+        remember(self._inner)
+
+    def _innerSet(self) -> InnerSet:
+        return InnerSet(self)
+
+    def open(self) -> None:
+        self._inner.open()
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def watchedFor(self, interest: int) -> int:
+        """
+        The part of an interest that the inner set is for.
+        """
+        return interest
+
+
+class SocketWindow(_InnerWindow):
+    """
+    The socket window: the sockets are in the inner epoll set, and nowhere in the reactor.
+    """
+
+    def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
+        self._inner.change(descriptor._as_fd, old, new)
+
+    def turn(self) -> None:
+        if self._batch is None:
+            self.rounds(self._inner.ready, nobody)
+
+    def dropped(self, interest: int) -> int:
+        # The reactor never had it.
+        return interest
+
+
+class DirectWindow(_InnerWindow):
+    """
+    No window: each socket is a reader and a writer of the reactor itself.
+
+    What a reactor can't report, urgent data and the end of a stream behind unread data, comes from an inner epoll set
+    where there is one; elsewhere it is not told.
+    """
+
+    def _innerSet(self) -> InnerSet:
+        return _BesideSet(self)
+
+    def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
+        self._inner.change(descriptor._as_fd, self.watchedFor(old), self.watchedFor(new))
+        reactor = self.reactor
+        before, after = max(old, 0), max(new, 0)
+        try:
+            if after & ~before & READABLE:
+                reactor.addReader(descriptor)
+            elif before & ~after & READABLE:
+                reactor.removeReader(descriptor)
+            if after & ~before & WRITABLE:
+                reactor.addWriter(descriptor)
+            elif before & ~after & WRITABLE:
+                reactor.removeWriter(descriptor)
+        except OSError as error:
+            if not _closedBeneath(error):
+                raise
+
+    def dropped(self, interest: int) -> int:
+        return interest & ~(READABLE | WRITABLE) or UNWATCHED
+
+    def watchedFor(self, interest: int) -> int:
+        """
+        The part of an interest that the inner set is for.  A socket that has none is in no second set, unless it is in
+        no first one either: there too a reset is to be heard of.
+        """
+        if interest < 0 or (interest & (READABLE | WRITABLE) and not interest & (URGENT | ENDED)):
+            return UNWATCHED
+        return interest & (URGENT | ENDED)

@@ -1,0 +1,189 @@
+"""
+The C{casync} reactor: Twisted's epoll reactor, whose own epoll set is the socket window.
+
+On a stock reactor the window is a second epoll set in the reactor's first.  Here there is one: the reactor asks the
+kernel once for its own descriptors and for the sockets, and tells the sockets in one loop.  Everything else is
+Twisted's: its transports, and whatever else the reactor watches, are watched and called as on C{EPollReactor}.
+
+Choose it by C{twistd --reactor=casync}, C{trial --reactor=casync}, or L{install}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.epollreactor import EPollReactor
+from twisted.internet.main import installReactor
+from twisted.python import log
+from twisted.python.failure import Failure
+
+from ._descriptor import SocketDescriptor
+from ._fork import remember, replace
+from ._innerset import change
+from ._readiness import READABLE, UNWATCHED, WRITABLE
+from ._window import BaseWindow
+
+__all__ = ["CAsyncReactor", "ReactorWindow", "install"]
+
+
+class ReactorWindow(BaseWindow):
+    """
+    The window of the C{casync} reactor: the sockets are in the reactor's own epoll set.
+    """
+
+    reactor: CAsyncReactor
+
+    def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
+        self.reactor.watch(descriptor.fileno(), old, new)
+
+    def dropped(self, interest: int) -> int:
+        # The reactor takes out of its set what it drops.
+        return UNWATCHED
+
+    def logPrefix(self) -> str:
+        """
+        @return: what names the sockets in a line of Twisted's log.
+        """
+        return "CAsyncSocket"
+
+    def connectionLost(self, reason: Failure) -> None:
+        """
+        The reactor stops.
+
+        @param reason: the reactor's.
+        """
+        self.stopped()
+
+    def __repr__(self) -> str:
+        return f"<the window of {list(self.handles)!r}>"
+
+
+class CAsyncReactor(EPollReactor):
+    """
+    An epoll reactor that tells the sockets by itself.
+    """
+
+    def __init__(self) -> None:
+        self._window: ReactorWindow | None = None
+        self._inherited = False
+        # The seconds to wait when the kernel is asked next; negative: for ever.
+        self._wait: float = 0
+        super().__init__()  # type: ignore[no-untyped-call]
+        remember(self)
+
+    # -- the sockets
+
+    def socketWindow(self, thread: int, gone: Callable[[], object]) -> ReactorWindow:
+        """
+        Make the window of this reactor's sockets.
+
+        @param thread: the identifier of the thread that makes the first of them.
+        @param gone: what to call when the last of them has left.
+        """
+
+        def left() -> None:
+            self._window = None
+            gone()
+
+        self._window = ReactorWindow(self, thread, left)
+        return self._window
+
+    def watch(self, fd: int, old: int, new: int) -> None:
+        """
+        Change what the descriptor of a socket is watched for.
+
+        @param old: bits of interest so far, negative where it is not watched.
+        @param new: bits of interest from now on; negative: none.
+        """
+        if self._inherited:
+            self._own()
+        if fd not in self._selectables:
+            # Else it was closed beneath its object, and the number is another's.
+            change(self._poller, fd, old, new)
+
+    # -- the reactor
+
+    def doPoll(self, timeout: float | None) -> None:
+        """
+        One turn: wait until something is ready, and tell whom it concerns.
+
+        @param timeout: the seconds to wait at the most; L{None} waits for ever.
+        """
+        if self._inherited:
+            self._own()
+        if self._window is None:
+            super().doPoll(timeout)  # type: ignore[no-untyped-call]
+            return
+        self._wait = -1 if timeout is None else timeout
+        # One context for all sockets of the turn: one for each would cost as much as half a message.
+        log.callWithLogger(self._window, self._window.rounds, self._ready, self._tell)
+
+    doIteration = doPoll
+
+    def _ready(self, most: int) -> list[tuple[int, int]]:
+        wait, self._wait = self._wait, 0
+        found: list[tuple[int, int]] = self._poller.poll(wait, most)
+        return found
+
+    def _tell(self, fd: int, bits: int) -> None:
+        """
+        Something is ready that is none of the sockets.
+        """
+        selectable = self._selectables.get(fd)
+        if selectable is not None:
+            log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, bits)
+
+    def _watched(self, bit: int) -> list[Any]:
+        """
+        The sockets that are watched for C{bit}.
+        """
+        sockets = [] if self._window is None else self._window.handles.waiting.values()
+        return [one for one in sockets if one._as_interest >= 0 and one._as_interest & bit]
+
+    def getReaders(self) -> list[Any]:
+        return [*super().getReaders(), *self._watched(READABLE)]  # type: ignore[no-untyped-call]
+
+    def getWriters(self) -> list[Any]:
+        return [*super().getWriters(), *self._watched(WRITABLE)]  # type: ignore[no-untyped-call]
+
+    def removeAll(self) -> list[Any]:
+        """
+        Watch nothing any more.
+
+        @return: what was watched, and the window, whose C{connectionLost} every open socket hears of.
+        """
+        removed: list[Any] = super().removeAll()  # type: ignore[no-untyped-call]
+        window = self._window
+        if window is not None:
+            for one in window.handles.waiting.values():
+                self.watch(one.fileno(), one._as_interest, UNWATCHED)
+                one._as_interest = UNWATCHED
+            removed.append(window)
+        return removed
+
+    # -- a child process
+
+    def forked(self) -> None:
+        """
+        This process is a child: the set is its parent's, until it is used.
+        """
+        self._inherited = True
+
+    def _own(self) -> None:
+        self._inherited = False
+        replace(self._poller)
+        for fd in self._selectables:
+            interest = (fd in self._reads and READABLE) | (fd in self._writes and WRITABLE)
+            change(self._poller, fd, UNWATCHED, interest)
+        for one in [] if self._window is None else self._window.handles.waiting.values():
+            change(self._poller, one.fileno(), UNWATCHED, one._as_interest)
+
+
+def install() -> None:
+    """
+    Make a new C{CAsyncReactor} the global reactor.
+
+    @raise ReactorAlreadyInstalledError: there is one already (C{twisted.internet.error}).
+    """
+    installReactor(CAsyncReactor())
