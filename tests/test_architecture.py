@@ -48,6 +48,18 @@ STRATA = (
     ("socket", "_handle"),
     ("socket", "_casyncsocket"),
     ("face", "__init__"),
+    ("bridges", "_names"),
+    ("bridges", "_life"),
+    ("bridges", "_turn"),
+    ("bridges", "_starttls"),
+    ("bridges", "_wire"),
+    ("bridges", "transport"),
+    ("bridges", "_opening"),
+    ("bridges", "_reserve"),
+    ("bridges", "_ports"),
+    ("bridges", "_clients"),
+    ("bridges", "tcp"),
+    ("bridges", "endpoints"),
     ("programs", "reactor"),
     ("programs", "_strports"),
     ("programs", "services"),
@@ -57,8 +69,8 @@ STRATA = (
 """A module imports only what stands above it."""
 
 ORDER = [name for _, name in STRATA]
-CORE = [name for stratum, name in STRATA if stratum not in ("face", "programs")]
-"""What is above the face; the programs are applications, which do as applications do."""
+CORE = [name for stratum, name in STRATA if stratum not in ("face", "bridges", "programs")]
+"""What is above the face; bridges and programs are applications, which do as applications do."""
 
 FILES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
 

@@ -27,7 +27,7 @@ _CONNECTING: Final = int(FD_CONNECT) | READING
 _THIS_MACHINE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where Linux connects to when it is told to connect to zeros, which Winsock refuses."""
 
-_FAILURES: Final = {
+_FAILURES: Final[dict[WSAError, Any]] = {
     WSAError.WSAECONNREFUSED: error.ConnectionRefusedError,
     WSAError.WSAETIMEDOUT: error.TCPTimedOutError,
     WSAError.WSAENETUNREACH: error.NoRouteError,

@@ -52,7 +52,8 @@ def startTLS(transport: Any, contextFactory: Any, normal: bool) -> Any:
     # Not before it is wanted: pyOpenSSL may be missing.
     from twisted.protocols.tls import TLSMemoryBIOFactory
 
-    factory = TLSMemoryBIOFactory(contextFactory, transport.isClient is normal, None)
+    # There is no factory beneath: the protocol is there already.
+    factory = TLSMemoryBIOFactory(contextFactory, transport.isClient is normal, None)  # type: ignore[arg-type]
     tls = factory.protocol(factory, transport.protocol, False)
     producer, streaming = transport.producer, transport.streamingProducer
     if producer is not None:
