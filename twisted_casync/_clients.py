@@ -38,6 +38,8 @@ _NO_ADDRESS: Final = (
     WSAError.WSATRY_AGAIN,
     WSAError.WSANO_RECOVERY,
     WSAError.WSANO_DATA,
+    # What is no address and can't be a name either.
+    WSAError.WSAEINVAL,
 )
 
 _log = Logger()
@@ -107,8 +109,8 @@ class Client(Connection):
         if code is WSAError.WSAEADDRNOTAVAIL and not self.addr[1]:
             # Winsock knows that nobody is at port 0; Linux asks, and is refused.
             code = WSAError.WSAECONNREFUSED
-        kind = _FAILURES.get(code, error.ConnectError)
-        return kind(errnoFromError(code), code.message.rstrip("."))
+        failure: Exception = _FAILURES.get(code, error.ConnectError)(errnoFromError(code), code.message.rstrip("."))
+        return failure
 
     def OnConnect(self, nErrorCode: int) -> None:
         """

@@ -43,7 +43,7 @@ class Server(Connection):
     @ivar sessionno: its number among those.
     """
 
-    __slots__ = ("_portNumber", "server", "sessionno")
+    __slots__ = ("_kind", "_portNumber", "server", "sessionno")
 
     def __init__(self, reactor: Any, server: Port | None, sessionno: int, portNumber: int) -> None:
         """
@@ -53,6 +53,7 @@ class Server(Connection):
         self.server = server
         self.sessionno = sessionno
         self._portNumber = portNumber
+        self._kind = type(self).__name__
         self._selected = READING
 
     def serve(self, protocol: Any, client: Any) -> None:
@@ -61,11 +62,12 @@ class Server(Connection):
 
         @param client: the address of the peer, as the socket module writes it.
         """
+        self._kind = type(protocol).__name__
         self.begin(protocol, client, f"{self.sessionno},{addressOf(client).host}")
         protocol.makeConnection(self)
 
     def __repr__(self) -> str:
-        return f"<{type(self.protocol).__name__} #{self.sessionno} on {self._portNumber}>"
+        return f"<{self._kind} #{self.sessionno} on {self._portNumber}>"
 
 
 @implementer(IListeningPort, ILoggingContext)

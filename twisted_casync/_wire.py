@@ -227,6 +227,7 @@ class Wire(CAsyncSocket):
         if self._life is Life.LOST:
             return
         self._life = Life.LOST
+        self._reading, self._sending = False, Sending.IDLE
         self._chunks, self._size = [], 0
         producer, self.producer = self.producer, None
         protocol, self.protocol = self.protocol, None
