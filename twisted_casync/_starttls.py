@@ -53,7 +53,12 @@ def startTLS(transport: Any, contextFactory: Any, normal: bool) -> Any:
     from twisted.protocols.tls import TLSMemoryBIOFactory
 
     # There is no factory beneath: the protocol is there already.
-    factory = TLSMemoryBIOFactory(contextFactory, transport.isClient is normal, None)  # type: ignore[arg-type]
+    factory = TLSMemoryBIOFactory(
+        contextFactory,
+        transport.isClient is normal,
+        None,  # type: ignore[arg-type]  # as Twisted does
+        transport.reactor,
+    )
     tls = factory.protocol(factory, transport.protocol, False)
     producer, streaming = transport.producer, transport.streamingProducer
     if producer is not None:

@@ -72,7 +72,8 @@ def listenSSL(
     """
     from twisted.protocols.tls import TLSMemoryBIOFactory
 
-    return listenTCP(reactor, port, TLSMemoryBIOFactory(contextFactory, False, factory), backlog, interface, "TLS")
+    over = TLSMemoryBIOFactory(contextFactory, False, factory, reactor)
+    return listenTCP(reactor, port, over, backlog, interface, "TLS")
 
 
 def connectSSL(
@@ -89,7 +90,8 @@ def connectSSL(
     """
     from twisted.protocols.tls import TLSMemoryBIOFactory
 
-    return connectTCP(reactor, host, port, TLSMemoryBIOFactory(contextFactory, True, factory), timeout, bindAddress)
+    over = TLSMemoryBIOFactory(contextFactory, True, factory, reactor)
+    return connectTCP(reactor, host, port, over, timeout, bindAddress)
 
 
 def adoptStreamPort(reactor: Any, fileDescriptor: int, addressFamily: int, factory: Any) -> Port:
