@@ -252,7 +252,9 @@ def test_a_listening_socket_of_systemd_s() -> None:
 
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
-        os.dup2(listener.fileno(), 3)
+        address = listener.getsockname()
+        # The endpoint closes this one when it has a duplicate.
+        os.dup2(listener.detach(), 3)
         os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="web")
 
         from twisted.internet import reactor
@@ -261,7 +263,7 @@ def test_a_listening_socket_of_systemd_s() -> None:
         from twisted.protocols.wire import Echo
 
         def client():
-            with socket.create_connection(listener.getsockname()) as peer:
+            with socket.create_connection(address) as peer:
                 peer.sendall(b"hello")
                 print(peer.recv(100).decode())
             reactor.callFromThread(reactor.stop)
