@@ -29,9 +29,6 @@ __all__ = ["Port", "Server"]
 _LISTENING: Final = int(FD_ACCEPT) | READING
 """An accepted socket has its listener's mask: it need not select anything before it reads."""
 
-_MANY: Final = 100
-"""How many connections are accepted in one turn at first."""
-
 _log = Logger()
 
 
@@ -56,14 +53,15 @@ class Server(Connection):
         self._kind = type(self).__name__
         self._selected = READING
 
-    def serve(self, protocol: Any, client: Any) -> None:
+    def serve(self, protocol: Any, client: Any, host: str) -> None:
         """
         The connection is there: tell a protocol.
 
         @param client: the address of the peer, as the socket module writes it.
+        @param host: the peer's host, as the log is to show it.
         """
         self._kind = type(protocol).__name__
-        self.begin(protocol, client, f"{self.sessionno},{addressOf(client).host}")
+        self.begin(protocol, client, f"{self.sessionno},{host}")
         protocol.makeConnection(self)
 
     def __repr__(self) -> str:
@@ -104,8 +102,7 @@ class Port(CAsyncSocket):
         self.sessionno = 0
         self._kind = kind
         self._number = 0
-        self._many = _MANY
-        self._spare: Server | None = None
+        self._turn = turnOf(realReactor(reactor))
 
     def startListening(self) -> None:
         """
@@ -140,42 +137,36 @@ class Port(CAsyncSocket):
 
     def OnAccept(self, nErrorCode: int) -> None:
         """
-        Connections: accept as many as there were the last time, and tell the factory of each.
+        A connection: make a transport of it.  While more wait, this is called again.
         """
-        turn = turnOf(realReactor(self.reactor))
+        turn = self._turn
         turn.telling = True
         try:
-            accepted = self._acceptAll()
+            self._accept()
         finally:
             turn.telling = False
-        # As many as there are go on to be accepted; else not one call more than there are connections.
-        self._many = accepted + 20 if accepted == self._many else max(1, accepted)
         if turn.due:
             turn.conclude(self.reactor)
 
-    def _acceptAll(self) -> int:
-        for accepted in range(self._many):
-            child = self._spare or Server(self.reactor, self, self.sessionno, self._number)
-            self._spare = None
-            client = self.Accept(child, True)
-            if client is None:
-                self._spare = child if self.socket is not None else None
-                if GetLastError() is WSAError.WSAEMFILE:
-                    self._turnAway()
-                return accepted
-            child.sessionno = self.sessionno
-            self.sessionno += 1
-            try:
-                protocol = self.factory.buildProtocol(addressOf(client))
-                if protocol is None:
-                    child.Close()
-                else:
-                    child.serve(protocol, client)
-            except Exception:
-                _log.failure("A connection from {client} could not be served", client=client)
-                if child.protocol is None:
-                    child.Close()
-        return self._many
+    def _accept(self) -> None:
+        child = Server(self.reactor, self, self.sessionno, self._number)
+        client = self.Accept(child, True)
+        if client is None:
+            if GetLastError() is WSAError.WSAEMFILE:
+                self._turnAway()
+            return
+        self.sessionno += 1
+        try:
+            address = addressOf(client)
+            protocol = self.factory.buildProtocol(address)
+            if protocol is None:
+                child.Close()
+            else:
+                child.serve(protocol, client, address.host)
+        except Exception:
+            _log.failure("A connection from {client} could not be served", client=client)
+            if child.protocol is None:
+                child.Close()
 
     def _turnAway(self) -> None:
         """

@@ -8,6 +8,8 @@ which error a connection ends with, what the log says whose line it is.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from socket import SHUT_RDWR
 from typing import Any, Final
 
 from twisted.internet import error
@@ -23,13 +25,16 @@ from ._life import Half, Life, Sending
 from ._names import prefixOf, realReactor
 from ._turn import turnOf
 
-__all__ = ["NOTHING", "READING", "Wire"]
+__all__ = ["DONE", "NOTHING", "READING", "Wire"]
 
 NOTHING: Final = 0
 READING: Final = int(FD_READ | FD_CLOSE)
 """What a transport selects that reads, and nothing else."""
 # A connection that was reset is not told of room to send any more, but of its loss.
 _WRITING: Final = int(FD_WRITE | FD_CLOSE)
+
+DONE: Final = Failure(CONNECTION_DONE)
+"""The reason of most ends; one for all, as Twisted has one, for a Failure costs more than a call."""
 
 _log = Logger()
 
@@ -67,13 +72,14 @@ class Wire(CAsyncSocket):
         """
         @param reactor: a provider of C{IReactorFDSet} and C{IReactorTime}, or a view of one (L{endpoints}).
         """
-        super().__init__(realReactor(reactor))
+        real = realReactor(reactor)
+        super().__init__(real)
         self.reactor = reactor
         self.protocol: Any = None
         self.client: Any = None
         self.logstr = "Uninitialized"
         self.producer: Any = None
-        self._turn = turnOf(realReactor(reactor))
+        self._turn = turnOf(real)
         self._life = Life.NEW
         self._half = Half.OPEN
         self._sending = Sending.IDLE
@@ -170,13 +176,20 @@ class Wire(CAsyncSocket):
     def _ended(self) -> None:
         half = IHalfCloseableProtocol(self.protocol, None)
         if half is None:
-            self.lose(Failure(CONNECTION_DONE))
+            self.lose(DONE)
         else:
             self._reading = False
             self._select()
             self._call(half.readConnectionLost)
 
     # -- the end
+
+    @property
+    def socket(self) -> Any:
+        """
+        The socket, as the socket module has it; L{None} when the connection is lost.
+        """
+        return self._as_sock
 
     @property
     def connected(self) -> bool:
@@ -222,10 +235,11 @@ class Wire(CAsyncSocket):
         """
         The connection is lost: close the socket, and say so to the producer and the protocol, once.
 
-        @param reason: why; with C{ConnectionAborted} the connection is reset.
+        @param reason: why.
         """
         if self._life is Life.LOST:
             return
+        aborting = self._life is Life.ABORTING
         self._life = Life.LOST
         self._reading, self._sending = False, Sending.IDLE
         self._chunks, self._size = [], 0
@@ -233,11 +247,12 @@ class Wire(CAsyncSocket):
         protocol, self.protocol = self.protocol, None
         if producer is not None:
             self._call(producer.stopProducing)
-        if reason.check(error.ConnectionAborted):
+        if aborting and reason.check(error.ConnectionAborted):
             self.SetSockOpt(SO_LINGER, (1, 0))
-        else:
-            # The connection ends also where another process has a copy of the descriptor.
-            self.ShutDown(self.both)
+        elif self.socket is not None:
+            # So it ends also where another process has a copy of the descriptor.  Not ShutDown, which goes on watching.
+            with suppress(OSError):  # it has ended already
+                self.socket.shutdown(SHUT_RDWR)
         self.Close()
         self._call(protocol.connectionLost, reason)
 

@@ -116,7 +116,8 @@ def adoptStreamConnection(reactor: Any, fileDescriptor: int, addressFamily: int,
     sock = adopted(fileDescriptor, addressFamily)
     try:
         client = sock.getpeername()
-        protocol = factory.buildProtocol(addressOf(client))
+        address = addressOf(client)
+        protocol = factory.buildProtocol(address)
         if protocol is None:
             sock.close()
             return None
@@ -126,5 +127,5 @@ def adoptStreamConnection(reactor: Any, fileDescriptor: int, addressFamily: int,
     except BaseException:
         sock.close()
         raise
-    transport.serve(protocol, client)
+    transport.serve(protocol, client, address.host)
     return transport

@@ -23,7 +23,6 @@ from twisted.internet.interfaces import (
     ITCPTransport,
     ITLSTransport,
 )
-from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -31,7 +30,7 @@ from . import FD_WRITE, IPPROTO_TCP, SO_KEEPALIVE, SOCKET_ERROR, TCP_NODELAY, Ge
 from ._life import Half, Life, Sending
 from ._names import addressOf
 from ._starttls import startTLS
-from ._wire import NOTHING, Wire
+from ._wire import DONE, NOTHING, Wire
 
 __all__ = ["Connection"]
 
@@ -265,7 +264,7 @@ class Connection(Wire):
             self.producerPaused = False
             self._call(producer.resumeProducing)
         elif self._life is Life.LOSING:
-            self.lose(Failure(CONNECTION_DONE))
+            self.lose(DONE)
         elif self._half is Half.FINISHING:
             self._half = Half.FINISHED
             self.ShutDown(self.sends)
@@ -326,13 +325,6 @@ class Connection(Wire):
         self.loseConnection()
 
     # -- names, options, TLS
-
-    @property
-    def socket(self) -> Any:
-        """
-        The socket, as the socket module has it; L{None} when the connection is lost.
-        """
-        return self._as_sock
 
     def getHandle(self) -> Any:
         """

@@ -72,6 +72,8 @@ SERVERS: dict[str, Kind] = {
     "casync": Kind("CAsyncSocket, casync reactor", "on_casync", "casync", ours=True, main=True),
     "uvloop": Kind("uvloop Protocol", "on_asyncio", "protocol over uvloop", main=True),
     "twisted": Kind("Twisted Protocol", "on_twisted", main=True),
+    "over": Kind("Twisted Protocol over CAsyncSocket, epoll", "on_twisted", "over", STREAMS),
+    "over-casync": Kind("Twisted Protocol over CAsyncSocket, casync reactor", "on_twisted", "over casync", STREAMS),
     "direct": Kind("CAsyncSocket, direct, epoll", "on_casync", "epoll direct", ours=True, main=True),
     "window-poll": Kind("CAsyncSocket, window, poll", "on_casync", "poll", ours=True),
     "window-select": Kind("CAsyncSocket, window, select", "on_casync", "select", ours=True),

@@ -1,15 +1,17 @@
-"""Twisted's own transports on its stock epoll reactor."""
+"""Twisted's protocols on its stock epoll reactor: over its own transports, or over CAsyncSockets."""
 
 from __future__ import annotations
 
+import importlib
 import socket
 from typing import Any
 
 from twisted.internet import epollreactor
 from twisted.internet.interfaces import IPullProducer, IPushProducer, ITCPTransport
 from twisted.internet.protocol import DatagramProtocol, Protocol, ServerFactory
-from twisted.internet.tcp import Connection
 from zope.interface import implementer
+
+from twisted_casync.endpoints import overCAsyncSockets
 
 from . import BACKLOG, DATAGRAM_BUFFER, announce, noDelay, pattern
 
@@ -23,8 +25,7 @@ class Echo(Protocol):
     buffer: int
 
     def connectionMade(self) -> None:
-        transport = self.transport
-        assert isinstance(transport, Connection)
+        transport: Any = self.transport
         transport.bufferSize = self.buffer
         transport.registerProducer(self, True)
         self.stopProducing = transport.stopProducing
@@ -40,8 +41,8 @@ class Sink(Protocol):
     buffer: int
 
     def connectionMade(self) -> None:
-        assert isinstance(self.transport, Connection)
-        self.transport.bufferSize = self.buffer
+        transport: Any = self.transport
+        transport.bufferSize = self.buffer
 
     def dataReceived(self, data: bytes) -> None:
         pass
@@ -72,12 +73,18 @@ class Datagrams(DatagramProtocol):
         self.transport.write(datagram, addr)
 
 
-def serve(service: str, buffer: int) -> None:
-    """Serve one of the services."""
-    epollreactor.install()
+def serve(service: str, buffer: int, option: str = "") -> None:
+    """Serve one of the services.
+
+    `option` is "over" where the transports are CAsyncSockets; then "casync" where they are on that reactor.
+    """
+    if "casync" in option:
+        importlib.import_module("twisted_casync.reactor").install()
+    else:
+        epollreactor.install()
     from twisted.internet import reactor as installed
 
-    reactor: Any = installed
+    reactor: Any = overCAsyncSockets(installed) if option else installed
     if service == "datagrams":
         port = reactor.listenUDP(0, Datagrams(), interface="127.0.0.1", maxPacketSize=buffer)
         port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAM_BUFFER)
