@@ -300,6 +300,18 @@ def test_the_view_shows_who_reads_and_who_writes(view: Any) -> None:
         assert transport not in [*view.getReaders(), *view.getWriters()]
 
 
+@pytest.mark.parametrize("size", [10, 150_000])
+def test_no_more_is_received_at_a_time_than_the_buffer_holds(view: Any, size: int) -> None:
+    sizes: list[int] = []
+    protocol = Remembering(dataReceived=lambda protocol, data: sizes.append(len(data)))
+    with served(view, protocol) as peer:
+        protocol.transport.bufferSize = size
+        peer.sendall(MUCH[:25])
+        run(view, lambda: len(protocol.received) == 25)
+    assert protocol.received == MUCH[:25]
+    assert sizes == ([10, 10, 5] if size == 10 else [25])
+
+
 # -- half close
 
 

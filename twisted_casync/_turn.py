@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
-__all__ = ["Concluding", "Turn", "turnOf"]
+__all__ = ["ROOM", "Concluding", "Turn", "turnOf"]
 
-_ROOM: Final = 65536
-"""How many bytes are received at most at a time; Twisted's number."""
+ROOM: Final = 65536
+"""How many bytes are received at most at a time, where nobody says otherwise; Twisted's number."""
 
 
 class Concluding(Protocol):
@@ -33,20 +33,28 @@ class Turn:
     """
     One reactor's, or more exactly the thread's that it runs in.
 
-    @ivar buffer: what to receive into.  It is everybody's: what is in it is copied before anybody is called.
-    @ivar view: the same, to be sliced without a copy.
+    @ivar buffer: what to receive into, L{ROOM} bytes.  It is everybody's: what is in it is copied before anybody is
+        called.
     @ivar telling: a protocol is being told something; at the end of that L{conclude} is called.
     @ivar due: who has something left to do.
     """
 
-    __slots__ = ("__weakref__", "_call", "buffer", "due", "telling", "view")
+    __slots__ = ("__weakref__", "_all", "_call", "buffer", "due", "telling")
 
     def __init__(self) -> None:
-        self.buffer = bytearray(_ROOM)
-        self.view = memoryview(self.buffer)
+        self.buffer = self._all = memoryview(bytearray(ROOM))
         self.telling = False
         self.due: list[Concluding] = []
         self._call: Any = None
+
+    def room(self, size: int) -> memoryview:
+        """
+        @return: what to receive into where it is to be another number of bytes.
+        """
+        if size > len(self._all):
+            self._all = memoryview(bytearray(size))
+            self.buffer = self._all[:ROOM]
+        return self._all[:size]
 
     def add(self, reactor: Any, who: Concluding) -> None:
         """

@@ -23,7 +23,7 @@ from twisted.python.log import ILogContext
 from . import FD_CLOSE, FD_READ, FD_WRITE, SO_LINGER, SOCKET_ERROR, CAsyncSocket, GetLastError, WSAError
 from ._life import Half, Life, Sending
 from ._names import prefixOf, realReactor
-from ._turn import turnOf
+from ._turn import ROOM, turnOf
 
 __all__ = ["DONE", "NOTHING", "READING", "Wire"]
 
@@ -48,7 +48,11 @@ class Wire(CAsyncSocket):
     @ivar client: the address of the peer, as the socket module writes it.
     @ivar logstr: what names it in a line of Twisted's log.
     @ivar producer: who is registered to write to it.
+    @cvar bufferSize: how many bytes are received at most at a time, and may be buffered before a push producer is
+        paused.
     """
+
+    bufferSize = ROOM
 
     # __dict__ comes into being only for what somebody else keeps on a transport.
     __slots__ = (
@@ -110,14 +114,15 @@ class Wire(CAsyncSocket):
         Data: hand what one C{Receive} gives to the protocol, and send what that has written.
         """
         turn = self._turn
-        count = self.Receive(turn.buffer)
+        buffer = turn.buffer if self.bufferSize == ROOM else turn.room(self.bufferSize)
+        count = self.Receive(buffer)
         if count > 0:
             turn.telling = True
             try:
                 callInContext(
                     {ILogContext: {"isError": 0, "system": self.logstr}},
                     self.protocol.dataReceived,
-                    turn.view[:count].tobytes(),
+                    buffer[:count].tobytes(),
                 )
             except Exception:
                 self._failed()

@@ -52,13 +52,11 @@ class Connection(Wire):
 
     @ivar streamingProducer: whether the producer is a push producer.
     @ivar producerPaused: whether that was told to pause.
-    @cvar bufferSize: how many bytes may be buffered before a push producer is paused.
     @cvar isClient: whether the connection was made from here.
     """
 
     __slots__ = ("_tls", "producerPaused", "streamingProducer")
 
-    bufferSize = 65536
     isClient = False
 
     def __init__(self, reactor: Any) -> None:
