@@ -115,6 +115,23 @@ def test_a_port_that_is_taken_can_t_be_listened_at(view: Any) -> None:
     assert failure.value.socketError.errno == errno.EADDRINUSE
 
 
+def test_a_port_that_does_not_read_accepts_when_it_does_again(view: Any) -> None:
+    server = Remembering()
+    port = view.listenTCP(0, Serving(server), interface=LOCALHOST)
+    view.removeReader(port)
+    told: list[list[str]] = []
+
+    def again() -> None:
+        told.append(list(server.told))
+        view.addReader(port)
+
+    with socket.create_connection((LOCALHOST, port.getHost().port), LIMIT):
+        assert port not in view.getReaders()
+        view.callLater(0.01, again)
+        run(view, lambda: "connectionMade" in server.told)
+    assert told == [[]]
+
+
 def test_a_port_is_free_when_its_deferred_fires(view: Any) -> None:
     port = view.listenTCP(0, Factory(), interface=LOCALHOST)
     number = port.getHost().port

@@ -103,6 +103,7 @@ class Port(CAsyncSocket):
         self._kind = kind
         self._number = 0
         self._turn = turnOf(realReactor(reactor))
+        self._accepting = True
 
     def startListening(self) -> None:
         """
@@ -203,7 +204,7 @@ class Port(CAsyncSocket):
         """
         if self.socket is None:
             return None
-        self.AsyncSelect(0)
+        self.stopReading()
         return deferLater(self.reactor, 0, self._closed)
 
     loseConnection = stopListening
@@ -234,7 +235,7 @@ class Port(CAsyncSocket):
         """
         @return: whether C{IReactorFDSet.getReaders} is to show it.
         """
-        return True
+        return self._accepting
 
     def isWriting(self) -> bool:
         """
@@ -246,12 +247,14 @@ class Port(CAsyncSocket):
         """
         Accept no connections for now.
         """
+        self._accepting = False
         self.AsyncSelect(0)
 
     def startReading(self) -> None:
         """
         Accept connections again.
         """
+        self._accepting = True
         self.AsyncSelect(_LISTENING)
 
     def logPrefix(self) -> str:
