@@ -27,7 +27,7 @@ def listening(reactor: Any, host: str = LOCALHOST, port: int = 0, **handlers: Ca
     return listener
 
 
-def peerOf(listener: Recorder) -> socket.socket:
+def peerOf(listener: CAsyncSocket) -> socket.socket:
     """
     @return: a plain socket, connected to C{listener}, which can accept it from now on.
     """
@@ -55,7 +55,7 @@ def accepted(
     return child, peer
 
 
-def portOf(listener: Recorder) -> int:
+def portOf(listener: CAsyncSocket) -> int:
     """
     @return: the port that it is bound to.
     """

@@ -27,6 +27,7 @@ PACKAGE = ROOT / "twisted_casync"
 
 STRATA = (
     ("facts", "winsock"),
+    ("facts", "errors"),
     ("facts", "interfaces"),
     ("rules", "_notify"),
     ("edge", "_arguments"),
@@ -47,6 +48,12 @@ STRATA = (
     ("socket", "_member"),
     ("socket", "_handle"),
     ("socket", "_casyncsocket"),
+    ("awaited", "_handling"),
+    ("awaited", "_awaiting"),
+    ("awaited", "_reading"),
+    ("awaited", "_csocket"),
+    ("awaited", "_csocketfile"),
+    ("archive", "archive"),
     ("face", "__init__"),
     ("bridges", "_names"),
     ("bridges", "_life"),
@@ -69,8 +76,10 @@ STRATA = (
 """A module imports only what stands above it."""
 
 ORDER = [name for _, name in STRATA]
-CORE = [name for stratum, name in STRATA if stratum not in ("face", "bridges", "programs")]
-"""What is above the face; bridges and programs are applications, which do as applications do."""
+CORE = [name for stratum, name in STRATA if stratum not in ("archive", "face", "bridges", "programs")]
+"""
+What a socket is; bridges and programs are applications, which do as applications do, and an archive knows no socket.
+"""
 
 FILES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
 
@@ -154,7 +163,7 @@ def test_a_module_imports_only_what_stands_above_it(file: str) -> None:
         assert row is None or row == part or ORDER.index(row) < ORDER.index(part), name
 
 
-@pytest.mark.parametrize("part", ["winsock", "interfaces", "_notify"])
+@pytest.mark.parametrize("part", ["winsock", "errors", "interfaces", "_notify"])
 def test_facts_and_rules_know_no_reactor(part: str) -> None:
     """Neither themselves nor through what they import."""
     alone = (
@@ -165,6 +174,14 @@ def test_facts_and_rules_know_no_reactor(part: str) -> None:
         "print([name for name in sys.modules if name.startswith('twisted.internet')])"
     )
     assert child(alone) == "[]"
+
+
+def test_an_archive_knows_no_socket() -> None:
+    """And its halves, and the types, know no reactor either."""
+    files = [file for file in FILES if partOf(file) == "archive"]
+    assert {ours(name) for file in files for name in imported(file)} == {None, "archive"}
+    waits = {file for file in files for name in imported(file) if name.startswith("twisted.")}
+    assert waits == {"archive/_archive.py", "archive/_file.py"}
 
 
 # -- the laws
@@ -287,6 +304,11 @@ def test_the_face_is_what_it_shows() -> None:
         "AfxSocketInit",
         "AfxSocketTerm",
         "CAsyncSocket",
+        *twisted_casync.archive.__all__,
+        "CNotSupportedException",
+        "CSocket",
+        "CSocketFile",
+        *twisted_casync.errors.__all__,
         *twisted_casync.interfaces.__all__,
         *twisted_casync.winsock.__all__,
     }

@@ -21,14 +21,16 @@ import twisted_casync
 
 SERVERS: list[tuple[str, ...]] = [
     ("echo_server.py", "0"),
+    ("awaited_echo.py", "serve", "0"),
     ("http_responder.py", "0"),
     ("udp_time.py", "serve", "0"),
     ("urgent_receiver.py", "0"),
+    ("chatsrvr.py", "0"),
 ]
 
 
 def test_every_example_is_run_here() -> None:
-    others = {"echo_client.py", "urgent_sender.py"}
+    others = {"echo_client.py", "urgent_sender.py", "chatter.py"}
     examples = {path.name: path.read_text() for path in EXAMPLES.glob("*.py")}
     assert set(examples) == {server[0] for server in SERVERS} | others
     for name, text in examples.items():
@@ -60,7 +62,7 @@ def test_server_says_why_it_cannot_listen(command: tuple[str, ...]) -> None:
         assert b"Traceback" not in second.stderr
 
 
-@pytest.mark.parametrize("name", ["echo_client.py", "urgent_sender.py"])
+@pytest.mark.parametrize("name", ["echo_client.py", "urgent_sender.py", "chatter.py"])
 def test_client_says_that_it_was_refused(name: str) -> None:
     with socket.socket() as unlistened:
         unlistened.bind(("127.0.0.1", 0))
@@ -74,9 +76,9 @@ def test_client_says_that_it_was_refused(name: str) -> None:
 # Echo
 
 
-@pytest.fixture
-def echoServer() -> Iterator[Server]:
-    with Server("echo_server.py", "0") as server:
+@pytest.fixture(params=[("echo_server.py", "0"), ("awaited_echo.py", "serve", "0")], ids=["handlers", "awaited"])
+def echoServer(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with Server(*request.param) as server:
         yield server
         server.stopWell()
 
@@ -84,6 +86,28 @@ def echoServer() -> Iterator[Server]:
 def test_echo_between_the_two_examples(echoServer: Server) -> None:
     result = example("echo_client.py", *echoServer.address, "good morning")
     assert (result.returncode, result.stdout, result.stderr) == (0, b"good morning", b"")
+
+
+def test_echo_is_asked_for_with_await(echoServer: Server) -> None:
+    result = example("awaited_echo.py", "ask", *echoServer.address, "good", "morning")
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"good\nmorning\n", b"")
+
+
+def test_who_awaits_an_echo_hears_that_there_is_none() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=lambda: listener.accept()[0].close())
+        thread.start()
+        result = example("awaited_echo.py", "ask", "127.0.0.1", port, "four")
+        thread.join(LIMIT)
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert b"127.0.0.1" in result.stderr and b"Traceback" not in result.stderr
+    refused = example("awaited_echo.py", "ask", "127.0.0.1", port, "four")
+    assert refused.returncode == 1
+    assert refused.stderr == b"127.0.0.1:%d: [WSAECONNREFUSED 10061] %s\n" % (
+        port,
+        twisted_casync.WSAECONNREFUSED.message.encode(),
+    )
 
 
 def test_echo_client_sends_its_standard_input_to_a_name(echoServer: Server) -> None:

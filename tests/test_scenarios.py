@@ -8,6 +8,7 @@ handles that are attached in every phase.  Their traces were written from docs/d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,28 +20,37 @@ from twisted.python.failure import Failure
 from twisted_casync.testing._compare import Difference, compare, loadTrace
 from twisted_casync.testing._conformance import Tally
 from twisted_casync.testing._deviations import Deviations
-from twisted_casync.testing._runner import playScenario
+from twisted_casync.testing._runner import playScenario, socketsOn, unawaitedOn
+from twisted_casync.testing._session import SocketFactory
 
 HERE = Path(__file__).parent
 OWN = HERE / "scenarios"
 RECORDED = HERE / "conformance"
+Sockets = Callable[[Any], SocketFactory]
 QUIET = 0.003  # seconds; each pump also waits for the reactor to have turned
 
 
-async def _playEach(reactor: Any, scenarios: Path, traces: Path, tally: Tally) -> None:
+async def _playEach(reactor: Any, scenarios: Path, traces: Path, tally: Tally, sockets: Sockets) -> None:
     for path in sorted(scenarios.glob("*.txt")):
-        got = await playScenario(reactor, path.stem, path.read_text("latin-1"), QUIET)
+        got = await playScenario(reactor, path.stem, path.read_text("latin-1"), QUIET, sockets(reactor))
         tally.add(path.stem, compare(path.stem, loadTrace((traces / f"{path.stem}.jsonl").read_text()), got))
 
 
-def played(way: str, scenarios: Path, traces: Path, deviations: Deviations, limit: float = LIMIT) -> Tally:
+def played(
+    way: str,
+    scenarios: Path,
+    traces: Path,
+    deviations: Deviations,
+    limit: float = LIMIT,
+    sockets: Sockets = socketsOn,
+) -> Tally:
     """
     Play a folder of scenarios on one reactor.
     """
     tally = Tally(deviations)
     outcome: list[Failure | None] = []
     with reactorOf(way) as reactor:
-        playing = Deferred.fromCoroutine(_playEach(reactor, scenarios, traces, tally))
+        playing = Deferred.fromCoroutine(_playEach(reactor, scenarios, traces, tally, sockets))
         playing.addBoth(outcome.append)
         run(reactor, lambda: bool(outcome), limit)
     if outcome[0] is not None:
@@ -49,9 +59,10 @@ def played(way: str, scenarios: Path, traces: Path, deviations: Deviations, limi
 
 
 # .ci/run plays them through the window of every reactor.
+@pytest.mark.parametrize("sockets", [socketsOn, unawaitedOn], ids=["CAsyncSocket", "CSocket"])
 @pytest.mark.parametrize("way", ["epoll-window", *(way for way in WAYS if way.endswith("direct"))])
-def test_the_scenarios_of_this_project_go_as_decided(way: str) -> None:
-    tally = played(way, OWN, OWN / "traces", Deviations())
+def test_the_scenarios_of_this_project_go_as_decided(way: str, sockets: Sockets) -> None:
+    tally = played(way, OWN, OWN / "traces", Deviations(), sockets=sockets)
     assert tally.open == []
     assert tally.summary().startswith(f"{len(list(OWN.glob('*.txt')))} scenarios, ")
 
@@ -61,9 +72,10 @@ def test_each_trace_belongs_to_a_scenario() -> None:
         assert {path.stem for path in traces.iterdir()} == {path.stem for path in scenarios.glob("*.txt")}
 
 
-def test_the_recorded_scenarios_go_as_recorded_but_for_the_known_deviations() -> None:
+@pytest.mark.parametrize("sockets", [socketsOn, unawaitedOn], ids=["CAsyncSocket", "CSocket"])
+def test_the_recorded_scenarios_go_as_recorded_but_for_the_known_deviations(sockets: Sockets) -> None:
     deviations = Deviations((RECORDED / "deviations.json").read_text())
-    tally = played("epoll-window", RECORDED / "scenarios", RECORDED / "traces", deviations, limit=60)
+    tally = played("epoll-window", RECORDED / "scenarios", RECORDED / "traces", deviations, limit=60, sockets=sockets)
     assert tally.open == []
     assert tally.stale() == []
 

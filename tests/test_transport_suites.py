@@ -7,6 +7,8 @@ What can't pass is in L{LEFT_OUT}, with its reason.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from _suites import suitesOf
 from _view_reactors import NAMES
@@ -15,6 +17,15 @@ from _view_reactors import NAMES
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore:.*does not explicitly provide any OpenSSL connection-creator"
 )
+
+
+@pytest.fixture(autouse=True)
+def _somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    They make files where they are.
+    """
+    monkeypatch.chdir(tmp_path)
+
 
 MODULES = {"test_newtls": 4, "test_socket": 8, "test_tcp": 109, "test_tls": 22}
 """The modules of C{twisted.internet.test}, and how many tests each has for one reactor at the least."""

@@ -39,6 +39,14 @@ MODULES = {
 """The modules of C{twisted.internet.test}, and how many tests each has for one reactor at the least."""
 
 
+@pytest.fixture(autouse=True)
+def _somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    They make files where they are.
+    """
+    monkeypatch.chdir(tmp_path)
+
+
 def readableByAll(path: str) -> bool:
     """
     May every user run this program?

@@ -3,28 +3,39 @@ The programming model of Microsoft's C{CAsyncSocket} (MFC), on Twisted.
 
 A L{CAsyncSocket} is told that something is ready, through the handlers that its subclass overrides (C{OnAccept},
 C{OnConnect}, C{OnReceive}, C{OnSend}, C{OnOutOfBandData}, C{OnClose}), and then calls C{Accept}, C{Receive}, C{Send}
-itself.  The names, parameters, results and error codes are MFC's and Winsock's; the reactor is Twisted's.
+itself.  The names, parameters, results and error codes are MFC's and Winsock's; the reactor is Twisted's.  A
+L{CSocket} is one whose calls are awaited.
 
 Where each idea lives, from the facts to the face; a module imports only what stands above it:
 
- - L{winsock}: the numbers and words of Winsock.  L{interfaces}: what a socket promises.
+ - L{winsock}: the numbers and words of Winsock.  L{interfaces}: what a socket promises.  L{errors}: what an awaited
+   call raises.
  - C{_notify}: whether an event is news.
  - C{_arguments}, C{_sockaddr}: what a program may pass.  C{_urgent}: urgent data on Linux.  C{_lookup}: names.
  - C{_descriptor}: the socket as the reactor's descriptor.  C{_window}: where readiness comes from.
  - C{_threads}: what MFC keeps per thread.
  - C{_options}, C{_binding}: Winsock's options and ports over the platform's.
  - C{_transfer}: the calls that move data.  C{_casyncsocket}: the other members.
+ - C{_handling}: the handlers that wait.  C{_awaiting}: the calls that wait.  C{_reading}: exactly so many bytes,
+   lines.  C{_csocket}, C{_csocketfile}: MFC's blocking classes.
+ - L{archive}: MFC's C{CArchive}.
  - L{services}, C{tap}: what C{twistd casync} runs.  L{testing}: for the tests of programs that use this.
 """
 
 from __future__ import annotations
 
-from . import interfaces, winsock
+from . import archive, errors, interfaces, winsock
 from ._casyncsocket import CAsyncSocket
+from ._csocket import CSocket
+from ._csocketfile import CNotSupportedException, CSocketFile
 from ._threads import AfxSocketInit, AfxSocketTerm
-from .interfaces import *  # noqa: F403  # the public names of these two are those of the package
+from .archive import *  # noqa: F403  # the public names of these are those of the package
+from .errors import *  # noqa: F403
+from .interfaces import *  # noqa: F403
 from .winsock import *  # noqa: F403
 
-__all__ = ["AfxSocketInit", "AfxSocketTerm", "CAsyncSocket"]
+__all__ = ["AfxSocketInit", "AfxSocketTerm", "CAsyncSocket", "CNotSupportedException", "CSocket", "CSocketFile"]
+__all__ += archive.__all__
+__all__ += errors.__all__
 __all__ += interfaces.__all__
 __all__ += winsock.__all__

@@ -295,14 +295,14 @@ class SocketDescriptor(SocketOwner):
         The handler that nearly every message calls; the others are found by L{HANDLERS}.
         """
 
-    def _as_call(self, event: int, code: WSAError) -> None:
+    def _as_call(self, event: int, code: WSAError) -> Any:
         try:
-            getattr(self, HANDLERS[event])(code)
+            return getattr(self, HANDLERS[event])(code)
         except Exception:
             self._as_crashed(event)
 
-    def _as_crashed(self, event: int) -> None:
-        _log.failure("{handler} of {socket!r} failed; the socket is aborted", handler=HANDLERS[event], socket=self)
+    def _as_crashed(self, event: int, why: Failure | None = None) -> None:
+        _log.failure("{handler} of {socket!r} failed; the socket is aborted", why, handler=HANDLERS[event], socket=self)
         self._as_abandon(WSAError.WSAECONNABORTED, told=event == CLOSE)
 
     # -- what holds
@@ -423,10 +423,10 @@ def tell(sockets: dict[int, Any], batch: list[tuple[int, int]], other: Callable[
     @param batch: descriptors, and the bits of what is ready; it may be changed meanwhile.
     @param other: called with the descriptors that are in the batch and not in C{sockets}.
     """
+    find = sockets.get
     for fd, bits in batch:
-        try:
-            one = sockets[fd]
-        except KeyError:
+        one = find(fd)
+        if one is None:
             other(fd, bits)
             continue
         fast = one._as_fast

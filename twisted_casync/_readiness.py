@@ -64,10 +64,12 @@ class Window(Protocol):
 
     @ivar reactor: the reactor.
     @ivar thread: the identifier of the thread that it runs in.
+    @ivar turns: another number in each turn of the reactor.
     """
 
     reactor: Any
     thread: int
+    turns: int
 
     def open(self) -> None:
         """

@@ -109,6 +109,7 @@ class BaseWindow:
         """
         self.reactor = reactor
         self.thread = thread
+        self.turns = 0
         self._gone = gone
         self.handles = Handles()
         # What the kernel said in this round, and where in it each descriptor stands, if anybody has asked.
@@ -216,6 +217,7 @@ class BaseWindow:
         """
         Tell what was posted.
         """
+        self.turns += 1
         if self.posted and self._batch is None:
             self._begin()
             self.tell([], nobody)
@@ -253,6 +255,7 @@ class BaseWindow:
         """
         A turn begins: no call is needed for it any more.
         """
+        self.turns += 1
         if self._call is not None:
             if self._call.active():
                 self._call.cancel()

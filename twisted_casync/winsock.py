@@ -405,15 +405,6 @@ def errorFromErrno(number: int | None) -> WSAError:
     return _ERRNOS.get(number, WSASYSCALLFAILURE) if number else _NO_ERROR
 
 
-def errnoFromError(code: WSAError) -> int:
-    """
-    What a code of Winsock means to a program that knows C{errno}.
-
-    @return: the platform's number; 0 for C{NO_ERROR} and for what the platform has no number for.
-    """
-    return next((getattr(errno, name) for name in code.platform if hasattr(errno, name)), 0)
-
-
 def errorFromLookup(number: int | None) -> WSAError:
     """
     What a failure of C{getaddrinfo} means to a Winsock program.
@@ -422,6 +413,20 @@ def errorFromLookup(number: int | None) -> WSAError:
     @return: the code; C{WSAHOST_NOT_FOUND} where the platform gives no reason, as Twisted's resolvers do.
     """
     return _LOOKUPS.get(number or 0, WSAError.WSAHOST_NOT_FOUND)
+
+
+def errnoFromError(code: WSAError) -> int:
+    """
+    What this platform calls an error of Winsock, for an C{OSError} that carries both.
+
+    @param code: the code.
+    @return: the C{errno} of the same name; of a failed lookup the number of C{socket.gaierror}; C{EINVAL} where the
+        platform has none, as CPython does on Windows.
+    """
+    number: int | None = getattr(errno, code.name.removeprefix("WSA"), None)
+    if number is None:
+        number = next((getattr(socket, name) for name in code.platform if hasattr(socket, name)), errno.EINVAL)
+    return number
 
 
 class _LastError(threading.local):

@@ -52,7 +52,7 @@ def verdicts(found: Sequence[Verdict]) -> Iterator[str]:
 
 def overview(record: Record, group: str) -> Iterator[str]:
     """The ratios to the base of all scenes of a group in one table."""
-    scenes = [name for name in record.measured if SCENES[name].group == group]
+    scenes = [name for name in SCENES if SCENES[name].group == group and name in record.measured]
     compared = [name for name in scenes if record.of(name, BASE) and SCENES[name].way == "load"]
     if len(compared) < 2:
         return
@@ -131,7 +131,7 @@ def circumstances(record: Record) -> Iterator[str]:
             f"{100 * noise.highest:.0f} % at most; more than {100 * NOISE:.0f} % beside {noisy} of {len(others)} "
             "measurements."
         )
-    yield "- a cell is the median over the rounds and, in brackets, the lowest and the highest. A ratio is between two "
+    yield "- a cell is the median over the rounds and, in brackets, the lowest and the highest. A ratio is between two"
     yield "  measurements of one round, the nearest in time; more than 1 is better, whatever is measured."
     for name, why in record.leftOut.items():
         what = SERVERS[name].title if name in SERVERS else name

@@ -17,9 +17,10 @@ from .targets import TARGETS
 __all__ = ["svg"]
 
 COLUMNS = 3
-LABELS, WIDTH, GAP = 190, 230, 34  # of a panel: its names, its dots, what is left free; in pixels
+LABELS, WIDTH, GAP = 210, 230, 34  # of a panel: its names, its dots, what is left free; in pixels
 LINE, HEAD, FOOT = 17, 40, 34
 MARGIN, TITLE = 24, 70
+FAR = 2.5  # times the upper quartile: what lies beyond is written at the edge, and the others keep their room
 OURS, THEIRS, EDGE, TEXT, FAINT, TARGET = "#0b6bcb", "#8a8f98", "#d5d8dd", "#22262b", "#6b717a", "#d1495b"
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
@@ -39,6 +40,14 @@ class Panel:
     @property
     def height(self) -> int:
         return HEAD + LINE * len(self.spreads) + FOOT
+
+    @property
+    def highest(self) -> float:
+        """Up to where the axis has to go."""
+        medians = sorted(spread.median for spread in self.spreads.values())
+        most = FAR * medians[len(medians) * 3 // 4]
+        near = [min(spread.highest, most) for spread in self.spreads.values()]
+        return max([*near, *self.targets.values(), *([1.0] if self.one else []), 1e-9])
 
 
 def panelOf(record: Record, name: str) -> Panel | None:
@@ -98,18 +107,18 @@ def draw(parent: Element, panel: Panel, left: float, top: float) -> None:
     group = SubElement(parent, "g", transform=f"translate({left:.1f} {top:.1f})")
     text(group, 0, 12, panel.heading, 10.5, FAINT)
     text(group, 0, 28, panel.title, 13, font_weight="600")
-    marks = ticks(max([*(spread.highest for spread in panel.spreads.values()), *panel.targets.values(), 1e-9]))
+    marks = ticks(panel.highest)
     bottom = HEAD + LINE * len(panel.spreads)
 
     def at(value: float) -> float:
-        return LABELS + WIDTH * value / marks[-1]
+        return LABELS + WIDTH * min(value / marks[-1], 1.0)
 
     for mark in marks:
         line(group, at(mark), HEAD, at(mark), bottom, EDGE)
         text(group, at(mark), bottom + 13, f"{mark:,.10g}", 9.5, FAINT, text_anchor="middle")
     if panel.one:
         line(group, at(1), HEAD, at(1), bottom, FAINT, 1.4)
-    text(group, LABELS, bottom + 27, panel.unit, 9.5, FAINT)
+    text(group, LABELS + WIDTH, bottom + 27, panel.unit, 9.5, FAINT, text_anchor="end")
     for n, (server, spread) in enumerate(panel.spreads.items()):
         middle = HEAD + LINE * (n + 0.5)
         kind = SERVERS[server]
@@ -131,7 +140,18 @@ def draw(parent: Element, panel: Panel, left: float, top: float) -> None:
         )
         if server in panel.targets:
             line(row, at(panel.targets[server]), middle - 6.5, at(panel.targets[server]), middle + 6.5, TARGET, 2)
-        SubElement(row, "circle", cx=f"{at(spread.median):.1f}", cy=f"{middle:.1f}", r="3.8", fill=color)
+        if spread.median > marks[-1]:
+            text(
+                row,
+                at(spread.median),
+                middle + 3.5,
+                f"{panel.write(spread.median)} \u2192",
+                10,
+                color,
+                text_anchor="end",
+            )
+        else:
+            SubElement(row, "circle", cx=f"{at(spread.median):.1f}", cy=f"{middle:.1f}", r="3.8", fill=color)
 
 
 def legend(parent: Element, left: float, top: float) -> None:
@@ -148,15 +168,14 @@ def svg(record: Record) -> str:
     """The whole picture."""
     panels = [panel for name in SCENES if name in record.measured and (panel := panelOf(record, name)) is not None]
     columns = min(COLUMNS, max(1, len(panels)))
-    # Each panel to where the column is shortest, in their order.
-    heights = [float(TITLE)] * columns
     places = []
-    for panel in panels:
-        column = heights.index(min(heights))
-        places.append((panel, MARGIN + column * (LABELS + WIDTH + GAP), heights[column]))
-        heights[column] += panel.height + GAP / 2
+    top = float(TITLE)
+    for n in range(0, len(panels), columns):
+        across = panels[n : n + columns]
+        places += [(panel, MARGIN + i * (LABELS + WIDTH + GAP), top) for i, panel in enumerate(across)]
+        top += max(panel.height for panel in across) + GAP / 2
     width = max(2 * MARGIN + columns * (LABELS + WIDTH + GAP) - GAP, 620)
-    height = max(heights) + MARGIN / 2
+    height = top + MARGIN / 2
     root = Element(
         "svg",
         {

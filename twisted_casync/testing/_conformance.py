@@ -15,7 +15,14 @@ from typing import Any, TextIO
 from twisted_casync import AfxSocketInit, AfxSocketTerm
 from twisted_casync.testing._compare import MISSING, BrokenTrace, Difference, compare, loadTrace
 from twisted_casync.testing._deviations import Deviations, proposeRows
-from twisted_casync.testing._runner import DEFAULT_QUIET, installReactor, playScenario, runInReactor
+from twisted_casync.testing._runner import (
+    DEFAULT_QUIET,
+    installReactor,
+    playScenario,
+    runInReactor,
+    socketsOn,
+    unawaitedOn,
+)
 from twisted_casync.testing._session import Fields
 
 __all__ = ["Tally", "addArguments", "run"]
@@ -29,6 +36,7 @@ def addArguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("traces", type=Path, metavar="TRACES", help="folder of NAME.jsonl")
     parser.add_argument("--reactor", metavar="NAME", help="as for twistd, or uvloop (default: the platform's)")
     parser.add_argument("--direct", action="store_true", help="register sockets with the reactor itself")
+    parser.add_argument("--csocket", action="store_true", help="play with objects of class CSocket that nobody awaits")
     parser.add_argument("--deviations", type=Path, metavar="FILE", help="table of known deviations")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these scenarios only")
     parser.add_argument("--write", type=Path, metavar="DIR", help="write own traces as DIR/NAME.jsonl")
@@ -127,10 +135,11 @@ def _scenarioFiles(folder: Path, only: list[str] | None) -> list[Path]:
 
 async def _playAll(reactor: Any, options: argparse.Namespace, paths: list[Path], tally: Tally, report: TextIO) -> None:
     AfxSocketInit(reactor, direct=options.direct)
+    factory = unawaitedOn(reactor) if options.csocket else socketsOn(reactor)
     for path in paths:
         # A member that never returns would hang the whole run without a word.
         faulthandler.dump_traceback_later(_HANG, exit=True)
-        got = await playScenario(reactor, path.stem, path.read_text("latin-1"), options.quiet / 1000)
+        got = await playScenario(reactor, path.stem, path.read_text("latin-1"), options.quiet / 1000, factory)
         faulthandler.cancel_dump_traceback_later()
         if options.write is not None:
             lines = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in got)

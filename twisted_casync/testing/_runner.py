@@ -14,13 +14,13 @@ from twisted.application import reactors
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from twisted_casync import CAsyncSocket
+from twisted_casync import CAsyncSocket, CSocket
 from twisted_casync.testing._commands import COMMANDS
 from twisted_casync.testing._recorder import RecordingSocket
 from twisted_casync.testing._scenario import Command, HandlerRule, Mistake, parseNumber, parseScenario
 from twisted_casync.testing._session import Fields, Session, SocketFactory
 
-__all__ = ["DEFAULT_QUIET", "Pump", "installReactor", "playScenario", "runInReactor", "socketsOn"]
+__all__ = ["DEFAULT_QUIET", "Pump", "installReactor", "playScenario", "runInReactor", "socketsOn", "unawaitedOn"]
 
 DEFAULT_QUIET = 0.020
 """
@@ -133,6 +133,29 @@ class _ReportingSocket(RecordingSocket):
         self._report(name, nErrorCode)
 
 
+class _Unawaited(CSocket):
+    """
+    A C{CSocket} of which the members that wait are called as those of the class that it is derived from.
+    """
+
+    Accept = CAsyncSocket.Accept  # type: ignore[assignment]  # their results differ, which is what this is for
+    Attach = CAsyncSocket.Attach
+    Connect = CAsyncSocket.Connect  # type: ignore[assignment]
+    Create = CAsyncSocket.Create  # type: ignore[assignment]
+    Receive = CAsyncSocket.Receive  # type: ignore[assignment]
+    ReceiveFrom = CAsyncSocket.ReceiveFrom  # type: ignore[assignment]
+    ReceiveFromEx = CAsyncSocket.ReceiveFromEx  # type: ignore[assignment]
+    Send = CAsyncSocket.Send  # type: ignore[assignment]
+    SendTo = CAsyncSocket.SendTo  # type: ignore[assignment]
+    SendToEx = CAsyncSocket.SendToEx  # type: ignore[assignment]
+
+
+class _ReportingUnawaited(_ReportingSocket, _Unawaited):
+    """
+    A C{CSocket} that nobody awaits: every notification is for its handlers.
+    """
+
+
 def socketsOn(reactor: Any) -> SocketFactory:
     """
     @param reactor: an C{IReactorFDSet}.
@@ -141,6 +164,18 @@ def socketsOn(reactor: Any) -> SocketFactory:
 
     def make(report: Any) -> CAsyncSocket:
         return _ReportingSocket(report, reactor)
+
+    return make
+
+
+def unawaitedOn(reactor: Any) -> SocketFactory:
+    """
+    @param reactor: an C{IReactorFDSet}.
+    @return: the same with C{CSocket}s that nobody awaits, which must be told what C{CAsyncSocket}s are told.
+    """
+
+    def make(report: Any) -> CAsyncSocket:
+        return _ReportingUnawaited(report, reactor)
 
     return make
 

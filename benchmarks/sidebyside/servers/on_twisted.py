@@ -1,16 +1,19 @@
-"""Twisted's protocols on its stock epoll reactor: over its own transports, or over CAsyncSockets."""
+"""Twisted's protocols over its own transports or over CAsyncSockets, on its epoll reactor or the casync reactor."""
 
 from __future__ import annotations
 
-import importlib
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import epollreactor
-from twisted.internet.interfaces import IPullProducer, IPushProducer, ITCPTransport
+from twisted.internet.interfaces import IPullProducer, ITCPTransport
 from twisted.internet.protocol import DatagramProtocol, Protocol, ServerFactory
+from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
+from twisted_casync import SOCK_DGRAM, CAsyncSocket, transport
+from twisted_casync import reactor as casyncreactor
 from twisted_casync.endpoints import overCAsyncSockets
 
 from . import BACKLOG, DATAGRAM_BUFFER, announce, noDelay, pattern
@@ -18,19 +21,12 @@ from . import BACKLOG, DATAGRAM_BUFFER, announce, noDelay, pattern
 __all__ = ["serve"]
 
 
-@implementer(IPushProducer)
 class Echo(Protocol):
     """Stops receiving while its peer doesn't."""
 
-    buffer: int
-
     def connectionMade(self) -> None:
         transport: Any = self.transport
-        transport.bufferSize = self.buffer
-        transport.registerProducer(self, True)
-        self.stopProducing = transport.stopProducing
-        self.pauseProducing = transport.pauseProducing
-        self.resumeProducing = transport.resumeProducing
+        transport.registerProducer(transport, True)
 
     def dataReceived(self, data: bytes) -> None:
         assert self.transport is not None
@@ -38,12 +34,6 @@ class Echo(Protocol):
 
 
 class Sink(Protocol):
-    buffer: int
-
-    def connectionMade(self) -> None:
-        transport: Any = self.transport
-        transport.bufferSize = self.buffer
-
     def dataReceived(self, data: bytes) -> None:
         pass
 
@@ -52,7 +42,6 @@ class Sink(Protocol):
 class Source(Protocol):
     """Is asked for more whenever all was sent."""
 
-    buffer: int
     content: bytes
 
     def connectionMade(self) -> None:
@@ -73,24 +62,30 @@ class Datagrams(DatagramProtocol):
         self.transport.write(datagram, addr)
 
 
-def serve(service: str, buffer: int, option: str = "") -> None:
+INSTALL: dict[str, Callable[[], None]] = {"epoll": epollreactor.install, "casync": casyncreactor.install}
+
+
+def serve(service: str, buffer: int, option: str) -> None:
     """Serve one of the services.
 
-    `option` is "over" where the transports are CAsyncSockets; then "casync" where they are on that reactor.
+    `option` is the name of the reactor; then "over" where the transports are CAsyncSockets.
     """
-    if "casync" in option:
-        importlib.import_module("twisted_casync.reactor").install()
-    else:
-        epollreactor.install()
+    name, _, over = option.partition(" ")
+    INSTALL[name]()
+    # One that nobody sends to, so that the casync reactor has sockets to look for among what is ready.
+    idle = CAsyncSocket()
+    if name == "casync" and not idle.Create(0, SOCK_DGRAM, lpszSocketAddress="127.0.0.1"):
+        raise SystemExit("there is no socket to be had")
     from twisted.internet import reactor as installed
 
-    reactor: Any = overCAsyncSockets(installed) if option else installed
+    reactor: Any = overCAsyncSockets(installed) if over else installed
     if service == "datagrams":
         port = reactor.listenUDP(0, Datagrams(), interface="127.0.0.1", maxPacketSize=buffer)
         port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAM_BUFFER)
     else:
-        kind: Any = {"echo": Echo, "sink": Sink, "source": Source}[service]
-        kind.buffer = buffer
+        kind = {"echo": Echo, "sink": Sink, "source": Source}[service]
+        # What a transport receives at a time.
+        Connection.bufferSize = transport.Connection.bufferSize = buffer
         Source.content = bytes(pattern(buffer))
         factory = ServerFactory.forProtocol(kind)
         port = reactor.listenTCP(0, factory, backlog=BACKLOG, interface="127.0.0.1")
