@@ -38,7 +38,13 @@ from twisted_casync import (
 
 LIMITS = ArchiveLimits(nMaxString=4096, nMaxCount=1000, nMaxItem=65536)  # a client can't make us buffer more
 HISTORY = 1000  # messages that are kept for those who come later; the sample keeps all
+MESSAGE = 60000  # bytes of one message: who has missed much is told in several
 PATIENCE = 2.0  # seconds that clients have at the end to take what is on its way to them
+
+
+def units(text: str) -> int:
+    """How long a text is in a CString: in WCHARs."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 class CMsg(CObject):
@@ -157,13 +163,16 @@ class CServerDoc:
             self.CloseSocket(pSocket)
 
     def AssembleMsg(self, pSocket: CClientSocket) -> CMsg | None:
-        news = self.m_msgList[max(0, pSocket.m_nMsgCount - self.m_nForgotten) :]
-        if not news:
-            return None
+        pSocket.m_nMsgCount = max(pSocket.m_nMsgCount, self.m_nForgotten)
         pMsg = CMsg()
-        pMsg.m_msgList.extend(news)
-        pSocket.m_nMsgCount = self.m_nForgotten + len(self.m_msgList)
-        return pMsg
+        nSize = 0
+        for strText in self.m_msgList[pSocket.m_nMsgCount - self.m_nForgotten :]:
+            nSize += 2 * units(strText) + 8  # its mark and its length
+            if nSize > MESSAGE:
+                break
+            pMsg.m_msgList.AddTail(strText)
+        pSocket.m_nMsgCount += len(pMsg.m_msgList)
+        return None if pMsg.m_msgList.IsEmpty() else pMsg
 
     def CloseSocket(self, pSocket: CClientSocket) -> None:
         if pSocket in self.m_connectionList:

@@ -17,12 +17,14 @@ import getpass
 import sys
 from typing import Any
 
-from chatsrvr import LIMITS, CMsg
+from chatsrvr import LIMITS, CMsg, units
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.stdio import StandardIO
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from twisted_casync import (
     AfxSocketInit,
@@ -34,8 +36,6 @@ from twisted_casync import (
     GetLastError,
     Serialized,
 )
-
-LINE = 4000  # characters; the server takes a few more, with the name
 
 
 class CChatSocket(CSocket):
@@ -60,6 +60,7 @@ class CChatDoc:
         self.m_pSocket = CChatSocket(self)
         self.m_bLeaving = False
         self.m_strProblem = ""
+        self.m_terminal: Any = None
 
     async def ConnectSocket(self, lpszAddress: str, nPort: int) -> None:
         if not self.m_pSocket.Create():
@@ -86,15 +87,19 @@ class CChatDoc:
         if msg.m_bClose:
             self.Disconnected()
 
+    def Signed(self, strText: str) -> str:
+        return f"{self.m_strHandle}: {strText}" if strText else ""
+
     async def SendMsg(self, strText: str, bClose: bool = False) -> None:
         msg = CMsg()
-        msg.m_strText = f"{self.m_strHandle}: {strText}" if strText else ""
+        msg.m_strText = self.Signed(strText)
         msg.m_bClose = bClose
         msg.Serialize(self.m_pArchiveOut)
         await self.m_pArchiveOut.Flush()
 
     def DisplayMsg(self, lpszText: str) -> None:
-        print(lpszText, flush=True)
+        # Not by print: Twisted does not block on standard output either, and keeps what it can't take yet.
+        self.m_terminal.write(f"{lpszText}\n".encode(errors="replace"))
 
     def Disconnected(self, strProblem: str = "") -> None:
         if self.m_pSocket.fileno() < 0:
@@ -102,11 +107,12 @@ class CChatDoc:
         self.m_pSocket.Close()
         if not self.m_bLeaving:
             self.m_strProblem = strProblem or "the server has closed the connection"
-        reactor.stop()
+        self.m_terminal.loseConnection()
 
 
+@implementer(IHalfCloseableProtocol)
 class Lines(LineOnlyReceiver):
-    """Standard input: one line at a time, the next when the last is on its way."""
+    """Standard input, one line at a time, the next when the last is on its way; and standard output."""
 
     delimiter = b"\n"
     MAX_LENGTH = 1 << 30  # lineReceived has its own
@@ -114,9 +120,12 @@ class Lines(LineOnlyReceiver):
     def __init__(self, pDoc: CChatDoc) -> None:
         self.m_pDoc = pDoc
 
+    def connectionMade(self) -> None:
+        self.m_pDoc.m_terminal = self.transport
+
     def lineReceived(self, line: bytes) -> None:
         strText = line.decode(errors="replace").strip()
-        if len(strText) > LINE:
+        if units(self.m_pDoc.Signed(strText)) > LIMITS.nMaxString:
             print("that line is too long, and was not said", file=sys.stderr, flush=True)
         elif strText:
             stdin: Any = self.transport
@@ -124,10 +133,20 @@ class Lines(LineOnlyReceiver):
             sent = Deferred.fromCoroutine(self.m_pDoc.SendMsg(strText))
             sent.addCallbacks(lambda _: stdin.resumeProducing(), self.failed)
 
-    def connectionLost(self, reason: object = None) -> None:
+    def readConnectionLost(self) -> None:
         self.m_pDoc.m_bLeaving = True
         # The server closes the connection when it has sent what we have missed.
         Deferred.fromCoroutine(self.m_pDoc.SendMsg("", bClose=True)).addErrback(self.failed)
+
+    def writeConnectionLost(self) -> None:
+        # Nobody reads what is said.
+        self.m_pDoc.m_bLeaving = True
+        self.m_pDoc.Disconnected()
+        reactor.stop()
+
+    def connectionLost(self, reason: object = None) -> None:
+        # All was written.
+        reactor.stop()
 
     def failed(self, failure: Failure) -> None:
         self.m_pDoc.Disconnected(failure.getErrorMessage())

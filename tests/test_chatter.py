@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import struct
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -18,6 +21,15 @@ def chatServer() -> Iterator[Server]:
     with Server("chatsrvr.py", "0") as server:
         yield server
         server.stopWell()
+
+
+PIPE = 65536
+"""Bytes that a pipe holds, pipe(7)."""
+
+
+def unread(pipe: int) -> int:
+    """How many bytes wait in a pipe."""
+    return int(struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0\0\0\0"))[0])
 
 
 class Chatter:
@@ -48,6 +60,11 @@ class Chatter:
 def wide(text: str) -> bytes:
     """A CString of a Unicode build: the mark, the length in characters, UTF-16."""
     return b"\xff\xfe\xff" + bytes([len(text)]) + text.encode("utf-16-le")
+
+
+def long(text: str) -> bytes:
+    """One of 255 characters and more: their number behind the mark of a WORD."""
+    return b"\xff\xfe\xff\xff" + struct.pack("<H", len(text)) + text.encode("utf-16-le")
 
 
 def narrow(text: str) -> bytes:
@@ -182,3 +199,43 @@ def test_a_line_that_is_too_long_is_not_half_said(chatServer: Server) -> None:
     assert b"too long" in result.stderr
     assert result.stdout == b"me: short\n"
     assert result.returncode == 0
+
+
+def test_a_line_is_as_long_as_it_is_on_the_wire(chatServer: Server) -> None:
+    """Characters beyond the first 65,536 take two places in a CString."""
+    chatter = Chatter(chatServer, "homer")
+    chatter.say("\U0001f369" * 3000)
+    chatter.say("mmm")
+    assert chatter.hear() == "homer: mmm"
+    status, _, said = chatter.leave()
+    assert (status, "too long" in said) == (0, True)
+
+
+def test_who_comes_late_is_told_all_that_is_kept_however_much_it_is(chatServer: Server) -> None:
+    """In several messages: one would pass the limits of a client."""
+    texts = [f"{n:04}".ljust(100, ".") for n in range(400)]
+    first, late = Chatter(chatServer, "marge"), Chatter(chatServer, "bart")
+    with closing(first.input), closing(first.output):
+        for text in texts:
+            first.say(text)
+        assert [first.hear() for _ in texts] == [f"marge: {text}" for text in texts]
+        late.say("hi")
+        assert [late.hear() for _ in range(len(texts) + 1)] == [*(f"marge: {text}" for text in texts), "bart: hi"]
+        assert late.leave()[0] == 0
+    assert first.process.wait(LIMIT) == 0
+
+
+def test_a_client_whose_output_is_not_read_for_a_while_loses_nothing(chatServer: Server) -> None:
+    """More than a pipe holds."""
+    texts = [f"{n:04}".ljust(4000, ".") for n in range(40)]
+    chatter = Chatter(chatServer, "lisa")
+    with socket.create_connection(chatServer.address) as other:
+        for text in texts:
+            other.sendall(struct.pack("<H", 0) + long(text) + struct.pack("<H", 0))
+        chatter.say("hi")
+        end = time.monotonic() + LIMIT
+        while unread(chatter.output.fileno()) < PIPE - 4096:
+            assert time.monotonic() < end
+    status, out, err = chatter.leave()
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [*texts, "lisa: hi"]

@@ -214,3 +214,54 @@ def test_on_request_the_sockets_register_as_on_any_reactor() -> None:
         must(one.Create(0, SOCK_DGRAM))
         assert one in EPollReactor.getReaders(reactor)
         one.Close()
+
+
+# -- what is none of the sockets
+
+
+class Failing(Receiver):
+    """
+    One that logs, then fails, and fails again when it hears that it was dropped.
+    """
+
+    def __init__(self, sock: socket.socket, prefix: str | None) -> None:
+        super().__init__(sock, [])
+        self.prefix = prefix
+
+    def logPrefix(self) -> str:
+        if self.prefix is None:
+            raise RuntimeError("no prefix")
+        return self.prefix
+
+    def doRead(self) -> None:
+        log.msg("about to fail")
+        raise RuntimeError("in doRead")
+
+    def connectionLost(self, reason: object) -> None:
+        raise RuntimeError("in connectionLost")
+
+
+@pytest.mark.parametrize("prefix", ["Failing", None], ids=["named", "nameless"])
+@pytest.mark.parametrize("sockets", [False, True], ids=["alone", "beside-sockets"])
+def test_what_fails_is_logged_in_its_name_and_dropped_as_by_Twisted_s_own(prefix: str | None, sockets: bool) -> None:
+    events: list[dict[str, Any]] = []
+    with reactorOf(WAY) as reactor:
+        beside = Recorder(reactor)
+        if sockets:
+            must(beside.Create(0, SOCK_DGRAM))
+        here, there = socket.socketpair()
+        with here, there:
+            failing = Failing(here, prefix)
+            reactor.addReader(failing)
+            there.sendall(b"x")
+            log.addObserver(events.append)
+            try:
+                reactor.iterate()
+            finally:
+                log.removeObserver(events.append)
+            assert failing not in reactor.getReaders()
+        beside.Close()
+    name = prefix or "(buggy logPrefix method)"
+    assert [event["system"] for event in events if event.get("message") == ("about to fail",)] == [name]
+    failures = [str(event["failure"].value) for event in events if event["isError"]]
+    assert failures == [*(["no prefix"] if prefix is None else []), "in doRead", "in connectionLost"]

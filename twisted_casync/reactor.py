@@ -15,14 +15,14 @@ from typing import Any
 
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.main import installReactor
-from twisted.python import log
+from twisted.python import context, log
 from twisted.python.failure import Failure
 
 from ._descriptor import SocketDescriptor
 from ._fork import remember, replace
 from ._innerset import change
 from ._readiness import READABLE, UNWATCHED, WRITABLE
-from ._window import BaseWindow
+from ._window import MOST, BaseWindow
 
 __all__ = ["CAsyncReactor", "ReactorWindow", "install"]
 
@@ -112,10 +112,11 @@ class CAsyncReactor(EPollReactor):
         """
         if self._inherited:
             self._own()
-        if self._window is None:
-            super().doPoll(timeout)  # type: ignore[no-untyped-call]
-            return
         self._wait = -1 if timeout is None else timeout
+        if self._window is None:
+            for fd, bits in self._ready(MOST):
+                self._tell(fd, bits)
+            return
         # One context for all sockets of the turn: one for each would cost as much as half a message.
         log.callWithLogger(self._window, self._window.rounds, self._ready, self._tell)
 
@@ -131,8 +132,21 @@ class CAsyncReactor(EPollReactor):
         Something is ready that is none of the sockets.
         """
         selectable = self._selectables.get(fd)
-        if selectable is not None:
+        if selectable is None:
+            return
+        try:
+            system = selectable.logPrefix()
+        except Exception:
+            # Which says so in the log.
             log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, bits)
+            return
+        # What callWithLogger() does, but for asking what context there is already: a third of what an event costs.
+        try:
+            context.call({log.ILogContext: {"isError": 0, "system": system}}, self._doReadOrWrite, selectable, fd, bits)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            log.err(system=system)
 
     def _watched(self, bit: int) -> list[Any]:
         """
