@@ -15,7 +15,7 @@ from twisted.internet.protocol import ClientFactory, Protocol, ServerFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_casync.endpoints import overCAsyncSockets
+from twisted_casync.bridges import overCAsyncSockets
 
 LOCALHOST = "127.0.0.1"
 

@@ -13,7 +13,7 @@ from typing import Any
 from _reactors import REACTORS, REGISTRATIONS
 
 from twisted_casync import AfxSocketInit, AfxSocketTerm
-from twisted_casync.endpoints import overCAsyncSockets
+from twisted_casync.bridges import overCAsyncSockets
 
 __all__ = ["NAMES"]
 

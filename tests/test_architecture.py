@@ -55,17 +55,7 @@ STRATA = (
     ("awaited", "_csocketfile"),
     ("archive", "archive"),
     ("face", "__init__"),
-    ("bridges", "_names"),
-    ("bridges", "_life"),
-    ("bridges", "_turn"),
-    ("bridges", "_starttls"),
-    ("bridges", "_wire"),
-    ("bridges", "transport"),
-    ("bridges", "_opening"),
-    ("bridges", "_reserve"),
-    ("bridges", "_ports"),
-    ("bridges", "_clients"),
-    ("bridges", "tcp"),
+    ("bridges", "bridges"),
     ("bridges", "endpoints"),
     ("programs", "reactor"),
     ("programs", "_strports"),
@@ -112,7 +102,7 @@ def imported(file: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level <= 1, "nothing here is nested that deep"
-            inside = f"{nameOf(file).rpartition('.')[0] if '/' in file else 'twisted_casync'}." if node.level else ""
+            inside = ".".join(["twisted_casync", *file.split("/")[:-1], ""]) if node.level else ""
             origin = (inside + (node.module or "")).rstrip(".")
             yield from (f"{origin}.{alias.name}" for alias in node.names)
 

@@ -31,13 +31,9 @@ from twisted.internet.test import test_endpoints
 from zope.interface import alsoProvides
 from zope.interface.verify import verifyObject
 
-from twisted_casync.endpoints import (
-    CAsyncSocketClientEndpoint,
-    CAsyncSocketServerEndpoint,
-    IReactorOverCAsyncSocket,
-    overCAsyncSockets,
-)
-from twisted_casync.tcp import Client, Port, Server
+from twisted_casync.bridges import IReactorOverCAsyncSocket, overCAsyncSockets
+from twisted_casync.bridges.tcp import Client, Port, Server
+from twisted_casync.endpoints import CAsyncSocketClientEndpoint, CAsyncSocketServerEndpoint
 
 # Twisted makes and uses certificates in ways that pyOpenSSL advises against.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:twisted", "ignore::DeprecationWarning:OpenSSL")
@@ -277,7 +273,7 @@ def test_a_listening_socket_of_systemd_s() -> None:
         reactor.run()
         """
     )
-    assert answer.split() == ["twisted_casync._ports", "hello"]
+    assert answer.split() == ["twisted_casync.bridges._ports", "hello"]
 
 
 def test_other_descriptions_import_nothing_of_ours() -> None:

@@ -29,7 +29,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface.verify import verifyObject
 
 from twisted_casync import IAsyncSocket
-from twisted_casync.transport import Connection
+from twisted_casync.bridges.tcp import Connection
 
 MUCH = bytes(range(256)) * 40_000
 """Ten megabytes: more than the buffers of two sockets hold."""

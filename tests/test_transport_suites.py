@@ -1,5 +1,5 @@
 """
-Twisted's own tests of TCP, on every reactor, with its connections made by L{twisted_casync.endpoints}.
+Twisted's own tests of TCP, on every reactor, seen through L{twisted_casync.bridges.overCAsyncSockets}.
 
 They are those of TCP servers, clients, ports, connectors, transports, half close, abort, adopted descriptors and TLS.
 What can't pass is in L{LEFT_OUT}, with its reason.

@@ -12,9 +12,9 @@ from twisted.internet.protocol import DatagramProtocol, Protocol, ServerFactory
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
-from twisted_casync import SOCK_DGRAM, CAsyncSocket, transport
+from twisted_casync import SOCK_DGRAM, CAsyncSocket
 from twisted_casync import reactor as casyncreactor
-from twisted_casync.endpoints import overCAsyncSockets
+from twisted_casync.bridges import overCAsyncSockets, tcp
 
 from . import BACKLOG, DATAGRAM_BUFFER, announce, noDelay, pattern
 
@@ -85,7 +85,7 @@ def serve(service: str, buffer: int, option: str) -> None:
     else:
         kind = {"echo": Echo, "sink": Sink, "source": Source}[service]
         # What a transport receives at a time.
-        Connection.bufferSize = transport.Connection.bufferSize = buffer
+        Connection.bufferSize = tcp.Connection.bufferSize = buffer
         Source.content = bytes(pattern(buffer))
         factory = ServerFactory.forProtocol(kind)
         port = reactor.listenTCP(0, factory, backlog=BACKLOG, interface="127.0.0.1")

@@ -26,11 +26,11 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from . import FD_WRITE, IPPROTO_TCP, SO_KEEPALIVE, SOCKET_ERROR, TCP_NODELAY, GetLastError, WSAError
-from ._life import Half, Life, Sending
+from twisted_casync import FD_WRITE, IPPROTO_TCP, SO_KEEPALIVE, SOCKET_ERROR, TCP_NODELAY, GetLastError, WSAError
+
 from ._names import addressOf
 from ._starttls import startTLS
-from ._wire import DONE, NOTHING, Wire
+from ._wire import DONE, NOTHING, Half, Life, Sending, Wire
 
 __all__ = ["Connection"]
 
@@ -61,7 +61,7 @@ class Connection(Wire):
 
     def __init__(self, reactor: Any) -> None:
         """
-        @param reactor: a provider of C{IReactorFDSet} and C{IReactorTime}, or a view of one (L{endpoints}).
+        @param reactor: a provider of C{IReactorFDSet} and C{IReactorTime}, or a view of one (L{_view}).
         """
         super().__init__(reactor)
         self.streamingProducer = False

@@ -2,7 +2,7 @@
 C{IReactorTCP} over C{CAsyncSocket}s: the reactor's methods of these names, with the reactor before the other arguments.
 
 A reactor that has them as its methods runs every factory, endpoint and application of Twisted over C{CAsyncSocket}s;
-L{endpoints.overCAsyncSockets} makes a view of any reactor that does.
+L{bridges.overCAsyncSockets} makes a view of any reactor that does.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from typing import Any
 
 from twisted.internet.interfaces import IConnector
 
-from . import GetLastError, errnoFromError
+from twisted_casync import GetLastError, errnoFromError
+
 from ._clients import Client, Connector
+from ._connection import Connection
 from ._names import addressOf
 from ._opening import adopted
 from ._ports import Port, Server
@@ -20,6 +22,7 @@ from ._wire import READING
 
 __all__ = [
     "Client",
+    "Connection",
     "Connector",
     "Port",
     "Server",

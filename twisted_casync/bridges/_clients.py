@@ -13,12 +13,12 @@ from twisted.internet.tcp import Connector as _TwistedConnector
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from . import FD_CONNECT, GetLastError, WSAError, errnoFromError
-from ._life import Life
+from twisted_casync import FD_CONNECT, GetLastError, WSAError, errnoFromError
+
+from ._connection import Connection
 from ._names import addressOf
 from ._opening import bindingOf, familyOf, numeric, opened
-from ._wire import READING
-from .transport import Connection
+from ._wire import READING, Life
 
 __all__ = ["Client", "Connector"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from enum import IntEnum
 from socket import SHUT_RDWR
 from typing import Any, Final
 
@@ -20,12 +21,12 @@ from twisted.python.context import call as callInContext
 from twisted.python.failure import Failure
 from twisted.python.log import ILogContext
 
-from . import FD_CLOSE, FD_READ, FD_WRITE, SO_LINGER, SOCKET_ERROR, CAsyncSocket, GetLastError, WSAError
-from ._life import Half, Life, Sending
+from twisted_casync import FD_CLOSE, FD_READ, FD_WRITE, SO_LINGER, SOCKET_ERROR, CAsyncSocket, GetLastError, WSAError
+
 from ._names import prefixOf, realReactor
 from ._turn import ROOM, turnOf
 
-__all__ = ["DONE", "NOTHING", "READING", "Wire"]
+__all__ = ["DONE", "NOTHING", "READING", "Half", "Life", "Sending", "Wire"]
 
 NOTHING: Final = 0
 READING: Final = int(FD_READ | FD_CLOSE)
@@ -37,6 +38,44 @@ DONE: Final = Failure(CONNECTION_DONE)
 """The reason of most ends; one for all, as Twisted has one, for a Failure costs more than a call."""
 
 _log = Logger()
+
+
+class Life(IntEnum):
+    """
+    Where a transport is in its life.
+    """
+
+    NEW = 0
+    CONNECTING = 1
+    OPEN = 2
+    LOSING = 3
+    """C{loseConnection} was called: what is buffered, and what a producer still gives, goes first."""
+    ABORTING = 4
+    """C{abortConnection} was called in this turn."""
+    LOST = 5
+
+
+class Sending(IntEnum):
+    """
+    What the buffer waits for.
+    """
+
+    IDLE = 0
+    DUE = 1
+    """The end of this turn."""
+    BLOCKED = 2
+    """C{OnSend}."""
+
+
+class Half(IntEnum):
+    """
+    This side's half of the connection.
+    """
+
+    OPEN = 0
+    FINISHING = 1
+    """C{loseWriteConnection} was called: what is buffered goes first."""
+    FINISHED = 2
 
 
 class Wire(CAsyncSocket):
@@ -74,7 +113,7 @@ class Wire(CAsyncSocket):
 
     def __init__(self, reactor: Any) -> None:
         """
-        @param reactor: a provider of C{IReactorFDSet} and C{IReactorTime}, or a view of one (L{endpoints}).
+        @param reactor: a provider of C{IReactorFDSet} and C{IReactorTime}, or a view of one (L{_view}).
         """
         real = realReactor(reactor)
         super().__init__(real)

@@ -16,13 +16,14 @@ from twisted.python import log
 from twisted.python.reflect import qual
 from zope.interface import implementer
 
-from . import FD_ACCEPT, CAsyncSocket, GetLastError, WSAError, errnoFromError
+from twisted_casync import FD_ACCEPT, CAsyncSocket, GetLastError, WSAError, errnoFromError
+
+from ._connection import Connection
 from ._names import addressOf, prefixOf, realReactor
 from ._opening import bindingOf, familyOf, opened
 from ._reserve import reserve
 from ._turn import turnOf
 from ._wire import READING
-from .transport import Connection
 
 __all__ = ["Port", "Server"]
 
