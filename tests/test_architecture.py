@@ -61,6 +61,7 @@ STRATA = (
     ("face", "__init__"),
     ("bridges", "bridges"),
     ("bridges", "endpoints"),
+    ("bridges", "tls"),
     ("programs", "reactor"),
     ("programs", "_strports"),
     ("programs", "services"),
