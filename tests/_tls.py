@@ -7,13 +7,16 @@ from __future__ import annotations
 import datetime
 import functools
 import ipaddress
+import socket
 import ssl
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
-from _reactors import Recorder, must
+from _reactors import LIMIT, Recorder, must, run
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -118,8 +121,8 @@ def listeningTLS(reactor: Any, options: Any = None, timeout: float = 30.0, **han
 
 def tlsPair(reactor: Any, near: CAsyncSocket, far: CAsyncSocket) -> CAsyncSocket:
     """
-    Connect two closed sockets over TLS.  When the reactor runs C{near} is told C{OnConnect}; C{far} is accepted then, or
-    soon after.
+    Connect two closed sockets over TLS.  When the reactor runs C{near} is told C{OnConnect}; C{far} is accepted then,
+    or soon after.
 
     @return: the socket that accepts; to be closed when C{far} is connected.
     """
@@ -130,7 +133,7 @@ def tlsPair(reactor: Any, near: CAsyncSocket, far: CAsyncSocket) -> CAsyncSocket
     door = listeningTLS(reactor, OnAccept=accept)
     # By its address: what name it has is the machine's business.
     options = clientOptions("localhost", trustRoot=authority().certificate)
-    connectTLS(near, LOCALHOST, must(door.GetSockName())[1], options)
+    connectTLS(near, LOCALHOST, addressOf(door)[1], options)
     return door
 
 
@@ -139,3 +142,80 @@ def plainClient(**does: Any) -> ssl.SSLContext:
     @return: a context of Python's own that trusts the authority.
     """
     return ssl.create_default_context(cafile=str(authority().certificate), **does)
+
+
+def play(reactor: Any, *steps: tuple[Callable[[], object], Callable[[], object]]) -> None:
+    """
+    Run a reactor through some steps: each time what is waited for holds, do what follows.
+    """
+    left = list(steps)
+
+    def ended() -> bool:
+        while left and left[0][0]():
+            left.pop(0)[1]()
+        return not left
+
+    run(reactor, ended)
+
+
+def nothing() -> None:
+    """
+    What a last step does.
+    """
+
+
+class Aside(Thread):
+    """
+    What blocks, in a thread of its own.
+    """
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        super().__init__(daemon=True)
+        self._work = work
+        self.result: Any = None
+        self.problem: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        """
+        Do it.
+        """
+        try:
+            self.result = self._work()
+        except BaseException as problem:
+            self.problem = problem
+
+    def ended(self) -> bool:
+        """
+        @return: whether it is done.
+        @raise BaseException: what has come of it instead.
+        """
+        if self.is_alive():
+            return False
+        if self.problem is not None:
+            raise self.problem
+        return True
+
+
+def dial(address: tuple[str, int], context: ssl.SSLContext | None = None, name: str = "localhost") -> ssl.SSLSocket:
+    """
+    Connect with Python's own TLS, which blocks.
+    """
+    plain = socket.create_connection(address, LIMIT)
+    return (context or plainClient()).wrap_socket(plain, server_hostname=name)
+
+
+def addressOf(door: CAsyncSocket) -> tuple[str, int]:
+    """
+    @return: where a socket listens.
+    """
+    host, port = must(door.GetSockName())
+    return host, port
+
+
+def lines(logged: Any) -> list[str]:
+    """
+    @return: what a reader of the log sees beside mere information.  A traceback fails the test.
+    """
+    assert [event["log_failure"] for event in logged if "log_failure" in event] == []
+    return [event["log_format"].format(**event) for event in logged if event["log_level"].name not in ("info", "debug")]

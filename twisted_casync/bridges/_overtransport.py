@@ -168,7 +168,7 @@ class Carrying(Protocol):
         The handshake takes too long.
         """
         self._timer = None
-        self.reason = Failure(TimeoutError(string=f"the handshake was not done within {self.patience:g} seconds"))
+        self.reason = Failure(TimeoutError(string=f"no handshake within {self.patience:g} seconds"))
         self._call("abortConnection")
 
     def _untime(self) -> None:
@@ -220,12 +220,12 @@ class Carrying(Protocol):
         self._untime()
         self.reason = reason = self.reason or reason
         if life is _Life.SHAKING:
-            self._log.warn("no TLS with {peer}: {why}", peer=self._peer(), why=wordsOf(reason, self.transport))
+            self._log.warn("no TLS with {peer}: {reason}", peer=self._peer(), reason=wordsOf(reason, self.transport))
             self.stream.lose(failedBy(reason), not self._calling)
             return
         if not reason.check(ConnectionClosed) and life is not _Life.LEFT:
             why = wordsOf(reason, self.transport)
-            self._log.warn("the connection with {peer} is lost: {why}", peer=self._peer(), why=why)
+            self._log.warn("the connection with {peer} is lost: {reason}", peer=self._peer(), reason=why)
         self.stream.lose(lostBy(reason, self.transport), not self._calling)
 
     def _peer(self) -> str:

@@ -10,6 +10,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -81,7 +82,7 @@ def serverOptions(
         # That a method is deprecated, whoever asks for one knows.
         warnings.simplefilter("ignore", DeprecationWarning)
         options = ssl.CertificateOptions(**given)
-    _checked(options, privateKey)
+    _checked(options, privateKey).set_alpn_select_callback(partial(_spoken, tuple(protocols)))
     return options
 
 
@@ -118,6 +119,20 @@ def clientOptions(
         acceptableProtocols=list(protocols) or None,
         extraCertificateOptions=keys,
     )
+
+
+def _spoken(ours: Sequence[bytes], connection: SSL.Connection, theirs: Sequence[bytes]) -> Any:
+    """
+    Choose what is spoken.  Twisted's own choice answers with an empty name when there is no common one, also where the
+    server has not named any: to which clients as curl, that name some with every https:, say that it is no answer.
+    """
+    for each in ours:
+        if each in theirs:
+            return each
+    if not ours:
+        return SSL.NO_OVERLAPPING_PROTOCOLS
+    # An alert of that name, and the words of the log (RFC 7301, 3.2).
+    raise SSL.Error([("SSL routines", "", "no application protocol")])
 
 
 def _keys(privateKey: File, certKey: File | None, extraCertChain: File | None) -> dict[str, Any]:
@@ -174,12 +189,13 @@ def _trust(trustRoot: Trust) -> Any:
     return trustRoot
 
 
-def _checked(options: ssl.CertificateOptions, privateKey: File) -> None:
+def _checked(options: ssl.CertificateOptions, privateKey: File) -> SSL.Context:
     """
+    @return: OpenSSL's part of the options.
     @raise ValueError: what is in the files does not belong together, or OpenSSL does not like it.
     """
     try:
-        options.getContext()
+        return options.getContext()
     except (SSL.Error, ValueError) as problem:
         queue = problem.args[0] if problem.args else None
         why = ", ".join(dict.fromkeys(entry[-1] for entry in queue)) if isinstance(queue, list) else str(problem)
