@@ -135,10 +135,11 @@ def test_a_transport_that_has_enough_makes_a_send_block(bench: Bench) -> None:
     assert bench.sock.Send(b"x") == 1
 
 
-def test_one_send_gives_the_transport_so_much_at_the_most(bench: Bench) -> None:
-    assert bench.sock.Send(bytes(100000)) == 65536
+def test_a_send_is_never_short(bench: Bench) -> None:
+    """As on Windows."""
+    assert bench.sock.Send(bytes(1000000)) == 1000000
     bench.turns()
-    assert bench.sock.names() == ["OnSend", "OnSend"]
+    assert bench.sock.names() == ["OnSend"]
 
 
 def test_there_is_no_urgent_data(bench: Bench) -> None:

@@ -12,6 +12,7 @@ paused, as an SSH channel can't, what nobody receives is kept without bounds.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -39,7 +40,7 @@ from ._losses import failedBy, lostBy
 __all__ = ["Carrying", "SocketProtocol", "connectOver", "listenOver", "reasonOf", "transportOf"]
 
 _MOST: Final = 65536
-"""How many bytes may wait to be received before the transport is paused; and how many one Send gives it at most."""
+"""How many bytes may wait to be received before the transport is paused."""
 _FEW: Final = _MOST // 4
 """How many may still wait when it is resumed: not with each Receive of a program that is a little late."""
 _FINISHING: Final = ("loseWriteConnection", "closeStdin", "loseConnection")
@@ -165,7 +166,8 @@ class Carrying(Protocol):
         """
         @return: how many bytes a C{Send} can have taken.
         """
-        return 0 if self._full or not self._open else _MOST
+        # All of one Send, as Winsock takes it; what comes after it waits, if the transport has enough then.
+        return 0 if self._full or not self._open else sys.maxsize
 
     def carry(self, data: bytes, urgent: bool) -> None:
         """
@@ -196,8 +198,9 @@ class Carrying(Protocol):
 
     def close(self, abort: bool) -> None:
         """
-        Nobody uses the stream any more.
+        Nobody uses the stream any more.  One that was not all received is aborted, as TCP does (RFC 2525, 2.17).
         """
+        abort = abort or self.stream.size > 0
         if not self._open:
             return
         self._produced()
