@@ -142,6 +142,44 @@ def test_a_send_is_never_short(bench: Bench) -> None:
     assert bench.sock.names() == ["OnSend"]
 
 
+class Plain:
+    """
+    A transport that has only what each must have (ITransport).
+    """
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.ended = False
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def loseConnection(self) -> None:
+        self.ended = True
+
+    def getPeer(self) -> object:
+        return object()
+
+    getHost = getPeer
+
+
+def test_a_transport_that_knows_no_producers_takes_one_send_a_turn() -> None:
+    clock, transport, sock = Clock(), Plain(), Recorder()
+    protocol: Any = SocketProtocol(sock, reactor=clock)
+    protocol.makeConnection(transport)
+    for turn in range(1, 5):
+        clock.advance(0)
+        assert sock.told == told("OnSend") * turn
+        assert sock.Send(bytes(10)) == 10
+        assert sock.Send(bytes(10)) == SOCKET_ERROR and GetLastError() == WSAError.WSAEWOULDBLOCK
+        assert len(transport.written) == turn * 10
+    protocol.dataReceived(bytes(100000))
+    assert sock.IOCtl(FIONREAD) == 100000
+    sock.Close()
+    assert transport.ended
+    assert clock.getDelayedCalls() == []
+
+
 def test_there_is_no_urgent_data(bench: Bench) -> None:
     assert bench.sock.Send(b"!", 1, MSG_OOB) == SOCKET_ERROR
     assert GetLastError() == WSAError.WSAEOPNOTSUPP
