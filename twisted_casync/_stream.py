@@ -339,9 +339,10 @@ class Stream(Conduit):
         """
         super().close()
         self._state = _CLOSED
+        # Who carries it may want to know whether all was received.
+        self.carrier.close(self._options.get(_LINGER) == _RESETTING)
         self._chunks.clear()
         self.size = 0
-        self.carrier.close(self._options.get(_LINGER) == _RESETTING)
 
 
 class Backlog(Conduit):

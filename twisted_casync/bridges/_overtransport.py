@@ -6,8 +6,9 @@ when nobody does the transport is paused; what is sent the transport takes as lo
 pause.  So what back-pressure is to each of the two it is to the other.
 
 What a transport can't do a socket over it can't either: there is no urgent data, and options are only remembered.
-Where it can't end one direction alone, C{ShutDown} ends the connection when what was sent has gone; where it can't be
-paused, as an SSH channel can't, what nobody receives is kept without bounds.
+Where it can't end one direction alone, C{ShutDown} ends the connection when what was sent has gone.  One that knows
+nothing of producers, as an SSH channel, can't be paused, so that what nobody receives is kept without bounds, and does
+not say that it has enough: it takes one C{Send} in each turn of the reactor.
 
 Over TLS the connection is made when the handshake is done: C{OnConnect} and C{OnAccept} come then, and a handshake that
 fails is a connection that was not made.
@@ -15,6 +16,7 @@ fails is a connection that was not made.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final, cast
@@ -50,7 +52,7 @@ __all__ = [
 ]
 
 _MOST: Final = 65536
-"""How many bytes may wait to be received before the transport is paused; and how many one Send gives it at most."""
+"""How many bytes may wait to be received before the transport is paused."""
 _FEW: Final = _MOST // 4
 """How many may still wait when it is resumed: not with each Receive of a program that is a little late."""
 HANDSHAKE: Final = 30.0
@@ -125,6 +127,7 @@ class Carrying(Protocol):
         self._calling = False
         # The transport has paused its producer, the socket; the socket has paused the transport.
         self._full = False
+        self._nextTurn: IDelayedCall | None = None
         self._paused = False
         self._life = _Life.WAITING
         self._produces = False
@@ -217,6 +220,7 @@ class Carrying(Protocol):
             self._successor.connectionLost(reason)
             return
         life, self._life, self._produces = self._life, _Life.LOST, False
+        self._produced()
         self._untime()
         self.reason = reason = self.reason or reason
         if life is _Life.SHAKING:
@@ -248,6 +252,7 @@ class Carrying(Protocol):
         The transport takes more.
         """
         self._full = False
+        self._nextTurn = None
         self.stream.roomy(not self._calling)
 
     def stopProducing(self) -> None:
@@ -262,7 +267,8 @@ class Carrying(Protocol):
         """
         @return: how many bytes a C{Send} can have taken.
         """
-        return 0 if self._full or self._life is not _Life.OPEN else _MOST
+        # All of one Send, as Winsock takes it; what comes after it waits, if the transport has enough then.
+        return 0 if self._full or self._life is not _Life.OPEN else sys.maxsize
 
     def carry(self, data: bytes, urgent: bool) -> None:
         """
@@ -273,6 +279,10 @@ class Carrying(Protocol):
         if urgent:
             raise OSError(errnoFromError(WSAError.WSAEOPNOTSUPP), WSAError.WSAEOPNOTSUPP.message)
         self._call("write", data)
+        if not self._produces and self._life is _Life.OPEN:
+            # It never asks to wait: a program that sends as long as it can would never return.
+            self._full = True
+            self._nextTurn = self.stream.reactor.callLater(0, self.resumeProducing)
 
     def taken(self) -> None:
         """
@@ -293,8 +303,9 @@ class Carrying(Protocol):
 
     def close(self, abort: bool) -> None:
         """
-        Nobody uses the stream any more.
+        Nobody uses the stream any more.  One that was not all received is aborted, as TCP does (RFC 2525, 2.17).
         """
+        abort = abort or self.stream.size > 0
         if self._life not in _USED:
             return
         self._life = _Life.LEFT
@@ -336,6 +347,12 @@ class Carrying(Protocol):
         return bool(INegotiated.implementedBy(type(self.transport)))
 
     def _produced(self) -> None:
+        """
+        It sends nothing more.
+        """
+        if self._nextTurn is not None:
+            self._nextTurn.cancel()
+            self._nextTurn = None
         if self._produces:
             self._produces = False
             self._call("unregisterProducer")
