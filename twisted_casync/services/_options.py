@@ -40,6 +40,8 @@ class ServiceOptions(usage.Options):
     def parseArgs(self, *where: str) -> None:
         try:
             self["where"] = [parseWhere(description) for description in where]
+            for place in self["where"]:
+                place.check()
         except ValueError as error:
             raise usage.UsageError(str(error)) from None
 
