@@ -11,7 +11,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from twisted_casync._strports import parseWhere
-from twisted_casync.services import SHIPPED, AsyncSocketService, ServiceOptions
+from twisted_casync.services import SHIPPED, AsyncSocketService, Limits, ServiceOptions
 from twisted_casync.services._discovery import Registered, registered
 from twisted_casync.services._naming import Unusable, inOneLine
 
@@ -125,4 +125,6 @@ def makeService(options: Options) -> IService:
     """Make the service that the command line asks for; nothing is opened before it is started."""
     chosen = options.subOptions
     factory = partial(options.service.listener, chosen)
-    return AsyncSocketService(factory, options.where, grace=chosen.get("grace", 5.0))
+    # A plugin's options need not be ours.
+    limits = chosen.limits() if isinstance(chosen, ServiceOptions) else Limits()
+    return AsyncSocketService(factory, options.where, grace=chosen.get("grace", 5.0), limits=limits)

@@ -3,6 +3,7 @@
 - AsyncSocketService: a Twisted service that listens with CAsyncSockets; for a .tac file, or inside an
   Application.
 - ServiceOptions: the command line that a service's own options extend.
+- Limits: on connections in all, from one address, and without traffic.
 - SocketService: a plugin of `twistd casync`, as one expression.
 - StreamListener, StreamConnection: accepts, counts, names in the log, and finishes connections on stop.
 - SHIPPED: the services of this package, each in a module of its own here.
@@ -10,6 +11,7 @@
 
 from __future__ import annotations
 
+from twisted_casync.services._limits import Limits
 from twisted_casync.services._options import ServiceOptions
 from twisted_casync.services._plugin import SocketService
 from twisted_casync.services._service import AsyncSocketService
@@ -20,6 +22,7 @@ from twisted_casync.services.run import run
 __all__ = [
     "SHIPPED",
     "AsyncSocketService",
+    "Limits",
     "ServiceOptions",
     "SocketService",
     "StreamConnection",

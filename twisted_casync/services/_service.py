@@ -9,10 +9,12 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from twisted_casync import CAsyncSocket
-from twisted_casync._places import Opened, Place
+from twisted_casync._places import CannotListen, Opened, Place
 from twisted_casync._strports import parseWhere
+from twisted_casync.services._limits import Limited, Limiter, Limits
 
 __all__ = ["AsyncSocketService", "Draining"]
 
@@ -31,6 +33,9 @@ class Draining(Protocol):
         """
 
 
+_USUAL = Limits()
+
+
 class AsyncSocketService(Service):
     """Listens at some places with objects that a factory makes.
 
@@ -39,7 +44,8 @@ class AsyncSocketService(Service):
         service binds it and, for a stream, tells it to listen; from then on its handlers serve.
     where: server descriptions, as "tcp:7007:interface=127.0.0.1".
     grace: seconds that accepted connections may take to finish when the service is stopped.
-    reactor: measures that time; None means the global reactor.
+    limits: what peers are allowed, at all places together; streams keep to it that are StreamListeners.
+    reactor: measures time; None means the global reactor.
 
     The places are opened in privilegedStartService where that is called (twistd does so before it gives up
     root), else in startService, and never earlier: twistd forks before it starts its services. When one of
@@ -57,6 +63,7 @@ class AsyncSocketService(Service):
         where: Iterable[str | Place],
         *,
         grace: float = 5.0,
+        limits: Limits = _USUAL,
         reactor: Any = None,
     ) -> None:
         self._factory = _maker(factory)
@@ -65,6 +72,8 @@ class AsyncSocketService(Service):
             # Now, since twistd may become another process before it opens them.
             place.check()
         self._grace = grace
+        self._limits = limits
+        self._limiter: Limiter | None = None
         self._reactor = reactor
         self._open: list[Opened] = []
 
@@ -86,19 +95,33 @@ class AsyncSocketService(Service):
         """Stop accepting. The Deferred fires when what was accepted has finished, or was cut off."""
         super().stopService()  # type: ignore[no-untyped-call]
         ending, self._open = self._open, []
-        return gatherResults([self._finish(one) for one in ending]).addCallback(lambda results: None)
+        limiter, self._limiter = self._limiter, None
+        finished: Deferred[Any] = gatherResults([self._finish(one) for one in ending])
+        # Until then connections may be turned away.
+        return finished.addBoth(_release, limiter)
 
     def _openAll(self) -> None:
+        self._limiter = Limiter(self._limits, self._clock())
         try:
             for place in self._places:
                 opened = place.open(self._factory)
                 self._open.append(opened)
+                self._limit(place, opened.listener)
                 self._log.info("listening on {name}", name=opened.name)
         except BaseException as error:
             self._log.critical("{error}", error=error)
             while self._open:
                 self._open.pop().close()
+            self._limiter.stop()
+            self._limiter = None
             raise
+
+    def _limit(self, place: Place, listener: CAsyncSocket) -> None:
+        if isinstance(listener, Limited) and self._limiter is not None:
+            listener.keepTo(self._limiter)
+        elif place.kind == "stream" and self._limits != _USUAL:
+            # Those who ask for limits must not believe in ones that are not there.
+            raise CannotListen(place, f"{type(listener).__name__} is no StreamListener, which could keep to limits")
 
     def _finish(self, one: Opened) -> Deferred[None]:
         finished: Deferred[None] | None = None
@@ -116,6 +139,12 @@ class AsyncSocketService(Service):
 
             self._reactor = reactor
         return self._reactor  # type: ignore[no-any-return]
+
+
+def _release(results: Any, limiter: Limiter | None) -> Any:
+    if limiter is not None:
+        limiter.stop()
+    return results if isinstance(results, Failure) else None
 
 
 def _maker(factory: Any) -> Callable[[str], CAsyncSocket]:

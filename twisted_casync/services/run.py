@@ -11,6 +11,7 @@ from twisted.python import usage
 from zope.interface import implementer
 
 from twisted_casync import CAsyncSocket, IAsyncSocketService
+from twisted_casync.services._limits import Limited, Limits
 from twisted_casync.services._naming import Unusable, resolve
 from twisted_casync.services._options import ServiceOptions
 from twisted_casync.services._plugin import isSocketClass, whyNotMade
@@ -39,6 +40,8 @@ class RunOptions(ServiceOptions):
         self["socket"] = _found(words[0])
         for place in self["where"]:
             _check(words[0], self["socket"], place)
+        if self.limits() != Limits() and isSocketClass(self["socket"]) and not issubclass(self["socket"], Limited):
+            raise usage.UsageError(f"{words[0]} is no StreamListener, which could keep to limits")
 
 
 def _found(name: str) -> Any:
