@@ -16,10 +16,11 @@ from twisted.python.usage import UsageError
 from zope.interface.verify import verifyObject
 
 from twisted_casync import CAsyncSocket, IAsyncSocketService
-from twisted_casync.services import SHIPPED, ServiceOptions, SocketService, StreamListener
+from twisted_casync._places import CannotListen
+from twisted_casync.services import SHIPPED, AsyncSocketService, ServiceOptions, SocketService, StreamListener
 from twisted_casync.services._discovery import Registered, registered
 from twisted_casync.services._naming import Unusable
-from twisted_casync.tap import Options, makeService
+from twisted_casync.tap import Options
 
 LOOPBACK = "tcp:0:interface=127.0.0.1"
 
@@ -342,9 +343,22 @@ class Datagrams(CAsyncSocket):
         self.text = text
 
 
-def test_a_socket_service_says_which_kind_it_does_not_serve() -> None:
-    service: Any = SocketService("x", "An X.", datagram=Datagrams)
-    assert isinstance(service.listener({}, "datagram"), Datagrams)
-    with pytest.raises(ValueError, match="x serves no streams"):
-        service.listener({}, "stream")
-    assert makeService(parse("echo"))
+def test_a_kind_that_is_not_served_is_a_usage_error(here: Site) -> None:
+    here.write("one.py", "from twisted_casync.services import SocketService, StreamListener\n")
+    here.write("two.py", "from one import *; two = SocketService('two', '', stream=StreamListener, where=['udp:7'])")
+    here.register("two", two="two:two")
+    assert refusal("two", LOOPBACK, "udp:0") == "'udp:0': two serves no datagrams"
+    assert refusal("two") == "'udp:7': two serves no datagrams"
+    service: Any = found("two")[0].service()
+    with pytest.raises(ValueError, match="two serves no datagrams"):
+        service.listener({}, "datagram")
+
+
+def test_a_kind_that_a_plugin_of_another_make_does_not_serve_ends_the_start() -> None:
+    def factory(kind: str) -> CAsyncSocket:
+        raise ValueError(f"no {kind}s here")
+
+    with pytest.raises(CannotListen, match=r"cannot listen on udp:0: no datagrams here"):
+        AsyncSocketService(factory, ["udp:0"]).startService()
+    with pytest.raises(TypeError, match="has made a int, expected a CAsyncSocket"):
+        AsyncSocketService(lambda kind: 5, ["udp:0"]).startService()  # type: ignore[arg-type, return-value]

@@ -83,9 +83,13 @@ class Place(ABC):
 
         factory: called with the place's kind, returns the object, without a socket.
 
-        Raises CannotListen, and TypeError for an object that is no CAsyncSocket; nothing stays open then.
+        Raises CannotListen, also for a ValueError of the factory, which means that it has none of that kind;
+        and TypeError for an object that is no CAsyncSocket. Nothing stays open then.
         """
-        listener = factory(self.kind)
+        try:
+            listener = factory(self.kind)
+        except ValueError as error:
+            raise CannotListen(self, str(error)) from error
         if not isinstance(listener, CAsyncSocket):
             raise TypeError(f"{factory!r} has made a {type(listener).__name__}, expected a CAsyncSocket")
         opened = Opened(listener)

@@ -11,7 +11,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from twisted_casync._strports import parseWhere
-from twisted_casync.services import SHIPPED, AsyncSocketService, Limits, ServiceOptions
+from twisted_casync.services import SHIPPED, AsyncSocketService, Limits, ServiceOptions, SocketService
 from twisted_casync.services._discovery import Registered, registered
 from twisted_casync.services._naming import Unusable, inOneLine
 
@@ -65,7 +65,7 @@ class Options(usage.Options):
     def synopsis(self) -> str:
         """The first line of the help, behind the program's name."""
         # A service's own synopsis is put behind this one, and its name between them.
-        return "SERVICE [options] [WHERE...]" if self.subCommand is None else "[options]"
+        return "[options] SERVICE [options] [WHERE...]" if self.subCommand is None else "[options]"
 
     @property
     def service(self) -> Any:
@@ -93,8 +93,15 @@ class Options(usage.Options):
             raise usage.UsageError(f"say where: {self.subCommand} has no place to listen by default")
         try:
             self.where = [parseWhere(place) if isinstance(place, str) else place for place in where]
+            for place in self.where:
+                place.check()
         except ValueError as error:
             raise usage.UsageError(str(error)) from None
+        # Of a service that is none of ours, it turns out when it starts.
+        served = self.service.kinds if isinstance(self.service, SocketService) else ("stream", "datagram")
+        for place in self.where:
+            if place.kind not in served:
+                raise usage.UsageError(f"{place.description!r}: {self.subCommand} serves no {place.kind}s")
 
     def getUsage(self, width: int | None = None) -> str:
         if hasattr(self, "subOptions"):

@@ -64,14 +64,18 @@ class SocketService:
         self._options = options
         self._makers = {"stream": stream, "datagram": datagram}
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What it serves: "stream", "datagram" or both."""
+        return tuple(kind for kind, maker in self._makers.items() if maker is not None)
+
     def options(self) -> Any:
         """Make the service's own options, and see whether all that is named can be imported.
 
         Raises Unusable when it can't; nothing has been opened then.
         """
-        for kind, maker in self._makers.items():
-            if maker is not None:
-                self._maker(kind)
+        for kind in self.kinds:
+            self._maker(kind)
         return _imported(self._options)()
 
     def listener(self, options: Any, kind: str) -> CAsyncSocket:
