@@ -456,5 +456,6 @@ def test_a_flood_costs_a_line_a_second_and_no_memory() -> None:
         child.process.terminate()
         child.wait()
         said = [line for line in child.lines if "refused" in line]
+        assert re.search(r"refused: tcp 127.0.0.1:\d+, since there are 10 connections \(and \d+ others\)$", said[-1])
         assert sum(counted(line) for line in said) == 10_000
         assert not any("Traceback" in line for line in child.lines)

@@ -109,12 +109,12 @@ class StreamListener(CAsyncSocket):
         if address is None:
             self._refused(GetLastError())
             return False
+        self._accepted += 1
+        connection.peer = self._nameOfPeer(address)
         if self._limiter is not None and not self._limiter.admit(connection, address):
             connection.Close()
             return True
-        self._accepted += 1
         self.connections.add(connection)
-        connection.peer = self._nameOfPeer(address)
         self._log.info("connected: {peer}", peer=connection.peer)
         return True
 
