@@ -163,6 +163,15 @@ def test_idle_connections_end_and_others_do_not() -> None:
     assert clock.getDelayedCalls() == []
 
 
+def test_nothing_is_left_of_connections_that_are_over() -> None:
+    limiter = Limiter(Limits(connections=5, perAddress=5, idle=60), Clock())
+    for number in range(100):
+        FakeConnection(limiter, (f"192.0.2.{number}", 5)).finish()
+    assert not limiter._admitted
+    assert not limiter._networks
+    assert connected(limiter, *[PEER] * 6) == [True] * 5 + [False]
+
+
 def test_without_idle_time_there_is_no_timer_and_nothing_is_kept() -> None:
     clock = Clock()
     limiter = Limiter(Limits(), clock)

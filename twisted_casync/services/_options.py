@@ -42,12 +42,12 @@ class ServiceOptions(usage.Options):
             "max-connections",
             None,
             None,
-            "Most connections at a time; further ones are closed at once. 0: no limit. [default: what the limit of "
-            "open files leaves]",
+            "Most connections at a time; further ones are closed at once. 0: no limit. [default: as many as the "
+            "limit of open files leaves]",
             _count,
         ],
         ["max-per-address", None, 0, "Most of them from one IPv4 address or IPv6 /64. 0: no limit.", _count],
-        ["idle-timeout", None, 0.0, "Seconds without traffic that end a connection. 0: none do.", _seconds],
+        ["idle-timeout", None, 0.0, "Seconds without traffic after which a connection is ended. 0: never.", _seconds],
     ]
 
     def __init__(self) -> None:
