@@ -98,17 +98,18 @@ class Limiter:
         }
         self._look()
 
-    def admit(self, connection: Finishing, address: Any) -> bool:
+    def admit(self, connection: Finishing, address: Any, service: str = "") -> bool:
         """Whether a connection that was accepted may stay; the caller closes one that may not.
 
         connection: it has the name of its peer already.
         address: the peer, as the socket module writes it.
+        service: which one it is a connection of, for the log.
         """
         network = networkOf(address) if self._perAddress else None
         if self._most and self._open >= self._most:
-            self._met("max-connections", connection)
+            self._met("max-connections", connection, event="refused", service=service)
         elif network is not None and self._networks[network] >= self._perAddress:
-            self._met("max-per-address", connection)
+            self._met("max-per-address", connection, event="refused", service=service)
         else:
             self._open += 1
             if network is not None:
@@ -136,9 +137,9 @@ class Limiter:
         for line in self._lines.values():
             line.stop()
 
-    def _met(self, limit: str, connection: Finishing) -> None:
+    def _met(self, limit: str, connection: Finishing, **fields: str) -> None:
         self.reached[limit] += 1
-        self._lines[limit].happened(peer=connection.peer)
+        self._lines[limit].happened(peer=connection.peer, why=limit, **fields)
 
     def _look(self) -> None:
         self._next = None
@@ -155,7 +156,7 @@ class Limiter:
             self._next = self._clock.callLater(self._pace, self._look)
 
     def _idle(self, connection: Finishing) -> None:
-        self._met("idle-timeout", connection)
+        self._met("idle-timeout", connection, event="idle")
         try:
             # With something to send left, the peer must not take what it has for the whole.
             if connection.unfinished():
