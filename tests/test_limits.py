@@ -143,6 +143,12 @@ def test_without_a_number_descriptors_are_the_limit(monkeypatch: pytest.MonkeyPa
     assert Limits(connections=0).most() == 0
 
 
+@pytest.mark.parametrize("limits", [{"connections": -1}, {"perAddress": -1}, {"idle": -0.5}, {"idle": float("nan")}])
+def test_a_limit_below_zero_is_none(limits: Any) -> None:
+    with pytest.raises(ValueError, match="expected no limit below 0"):
+        Limits(**limits)
+
+
 def test_idle_connections_end_and_others_do_not() -> None:
     clock = Clock()
     limiter = Limiter(Limits(idle=60), clock)

@@ -20,7 +20,7 @@ from twisted_casync._places import CannotListen
 from twisted_casync.services import SHIPPED, AsyncSocketService, ServiceOptions, SocketService, StreamListener
 from twisted_casync.services._discovery import Registered, registered
 from twisted_casync.services._naming import Unusable
-from twisted_casync.tap import Options
+from twisted_casync.tap import Options, makeService
 
 LOOPBACK = "tcp:0:interface=127.0.0.1"
 
@@ -343,6 +343,27 @@ def test_options_that_fail_leave_no_traceback(site: Site) -> None:
     text = site.twistd("stumbles", LOOPBACK)
     assert re.search(r"stumbles .* can't be used: ZeroDivisionError: one in zero \(.*broken.py, line \d+\)", text)
     assert "Traceback" not in text
+
+
+def test_options_need_not_be_ours(here: Site) -> None:
+    here.write(
+        "plain.py",
+        """
+from twisted.python.usage import Options
+from twisted_casync.services import SocketService, StreamListener
+
+class Plain(Options):
+    optFlags = [["loud", "l", "Speak up."]]
+
+plain = SocketService("plain", "", stream=StreamListener, options=Plain, where=["tcp:0:interface=127.0.0.1"])
+""",
+    )
+    here.register("plain", plain="plain:plain")
+    options = parse("plain", "--loud")
+    assert options.subOptions["loud"] == 1
+    assert [place.description for place in options.where] == [LOOPBACK]
+    assert makeService(options)
+    assert refusal("plain", "tcp:0") == "Wrong number of arguments."
 
 
 # -- SocketService

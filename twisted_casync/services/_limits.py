@@ -33,11 +33,17 @@ class Limits:
         provider has; 0 for no limit. Connections to a UNIX socket have no address.
     idle: seconds without a byte received or sent after which a connection is ended, at most a quarter later; 0
         for no limit.
+
+    Raises ValueError for a negative one.
     """
 
     connections: int | None = None
     perAddress: int = 0
     idle: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not all(limit >= 0 for limit in (self.connections or 0, self.perAddress, self.idle)):
+            raise ValueError(f"expected no limit below 0: {self}")
 
     def most(self) -> int:
         """How many connections there may be, now that they are going to be counted; 0 for no limit."""
