@@ -67,6 +67,7 @@ STRATA = (
     ("programs", "_inherited"),
     ("programs", "_unixpath"),
     ("programs", "_places"),
+    ("programs", "_tlsplace"),
     ("programs", "_strports"),
     ("programs", "services"),
     ("programs", "tap"),

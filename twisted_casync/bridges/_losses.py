@@ -54,10 +54,23 @@ def lostBy(reason: Failure, transport: object) -> WSAError:
     """
     if reason.check(error.ConnectionDone, error.ProcessDone):
         return WSAError.NO_ERROR
-    if reason.check(error.ConnectionAborted) or ISSLTransport.providedBy(transport):
+    if ISSLTransport.providedBy(transport):
+        ended = reason.check(error.ConnectionLost) and _hasEnded(cast(Any, transport))
+        return WSAError.NO_ERROR if ended else WSAError.WSAECONNABORTED
+    if reason.check(error.ConnectionAborted):
         return WSAError.WSAECONNABORTED
     cut = reason.check(error.ConnectionLost, error.ProcessTerminated)
     return WSAError.WSAECONNRESET if cut else WSAError.WSAECONNABORTED
+
+
+def _hasEnded(transport: Any) -> bool:
+    """
+    @return: whether the peer has ended TLS as it should.  It may have left at once, so that the answer found nobody.
+    """
+    from OpenSSL.SSL import RECEIVED_SHUTDOWN
+
+    handle = transport.getHandle()
+    return hasattr(handle, "get_shutdown") and bool(handle.get_shutdown() & RECEIVED_SHUTDOWN)
 
 
 def wordsOf(reason: Failure, transport: Any) -> str:

@@ -67,8 +67,7 @@ def startTLS(
 
     @param sock: the socket.
     @param options: how: what L{clientOptions} or L{serverOptions} give, or Twisted's own.
-    @param isClient: whether this is the client of TLS; L{None}: unless the options can be a
-        server's.
+    @param isClient: whether this is the client of TLS; L{None}: it is, unless the options can be a server's.
     @param received: what the program has received already and is the beginning of TLS.
     @param handshake: how many seconds the handshake may take.
     @raise OSError: the socket is not connected (C{WSAENOTCONN}), or one of its streams has ended (C{WSAESHUTDOWN}); a
@@ -78,7 +77,6 @@ def startTLS(
         isClient = not IOpenSSLServerConnectionCreator.providedBy(options)
     _checkUsable(sock)
     reactor, selected = reactorOf(sock._as_asked), sock._as_rules.selected
-    beginning = received + (bytes(sock._as_surplus) if isinstance(sock, CSocket) else b"")
     carrier = carrierOf(sock)
     plain = cast(Any, sock._as_sock)
     if carrier is None:
@@ -87,6 +85,11 @@ def startTLS(
         stream, reactor = carrier.stream, carrier.stream.reactor
     secured = _Secured(reactor, handshake, stream)
     factory = TLSMemoryBIOFactory(options, isClient, Once(secured), reactor)
+    beginning = received
+    if isinstance(sock, CSocket):
+        beginning += bytes(sock._as_surplus)
+        # With that it would not be detached.
+        sock._as_surplus.clear()
     handle = sock.Detach()
     if carrier is None:
         _adopt(socket.socket(fileno=handle), factory, reactor, sock, selected)
