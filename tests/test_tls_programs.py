@@ -16,6 +16,7 @@ from _twistd import client as program
 from _twistd import twistd
 from twisted.logger import capturedLogs
 
+from twisted_casync import WSAError
 from twisted_casync.bridges import transportOf
 from twisted_casync.tls import connectTLS
 
