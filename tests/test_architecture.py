@@ -37,6 +37,7 @@ STRATA = (
     ("edge", "_options"),
     ("edge", "_connecting"),
     ("edge", "_readiness"),
+    ("edge", "_observe"),
     ("edge", "_ownership"),
     ("edge", "_descriptor"),
     ("edge", "_fork"),
@@ -56,10 +57,12 @@ STRATA = (
     ("archive", "archive"),
     ("face", "__init__"),
     ("programs", "reactor"),
+    ("programs", "_calls"),
+    ("programs", "testing"),
+    ("programs", "trace"),
     ("programs", "_strports"),
     ("programs", "services"),
     ("programs", "tap"),
-    ("programs", "testing"),
 )
 """A module imports only what stands above it."""
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 
 from twisted_casync import CAsyncSocket, GetLastError, SetLastError
-from twisted_casync.testing._calls import HANDLERS, MEMBERS, inOrder, seen
+from twisted_casync._calls import HANDLERS, MEMBERS, inOrder, seen
 from twisted_casync.testing._recording import Recording
 from twisted_casync.winsock import WSAError
 

@@ -1,8 +1,8 @@
 """
 What sockets do, written down while they do it: for whoever has to find out why.
 
-    - L{Trace}: writes each call and each notification of each socket to a file, one JSON object a line.  C{twistd casync
-      --trace FILE} does so from the command line.
+    - L{Trace}: writes each call and each notification of each socket to a file, one JSON object a line.  From the
+      command line C{twistd casync --trace FILE} does so.
     - C{python -m twisted_casync.trace FILE}: draws such a file as a sequence diagram, or makes a trace for Perfetto of
       it.
 

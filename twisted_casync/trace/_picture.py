@@ -16,6 +16,7 @@ from twisted_casync import winsock
 from twisted_casync.testing._drawing import Name, shown
 from twisted_casync.testing._recording import Event
 from twisted_casync.trace._reading import Socket, TraceError, TraceFile
+from twisted_casync.trace._values import addressName
 from twisted_casync.winsock import WSAError
 
 __all__ = ["COLUMNS", "Column", "Picture", "Row", "picture"]
@@ -159,6 +160,9 @@ class _Drawn:
                 self._add(other.number, Column(other.name, other.local))
             elif other is None and socket.peer:
                 self._addPeer(socket.peer)
+            for name in dict.fromkeys(filter(None, (_from(line) for line in self._acts if line["socket"] == number))):
+                if len(self._shown) < COLUMNS:
+                    self._addPeer(name)
 
     def _add(self, key: int | str, column: Column) -> None:
         self._columns[key] = len(self._shown)
@@ -253,7 +257,8 @@ class _Drawn:
 
     def _call(self, line: Mapping[str, Any], at: int) -> None:
         name: str = line["call"]
-        peer = self._peerOf(line["socket"])
+        datagram = _from(line)
+        peer = self._columns.get(datagram) if datagram else self._peerOf(line["socket"])
         if not line.get("in") and name == "Accept":
             for child in self._accepts.pop(-line["t"], ()):
                 self._connects(line, child, at)
@@ -293,7 +298,7 @@ class _Drawn:
 
     def _text(self, line: Mapping[str, Any], size: str) -> str:
         name: str = line["call"]
-        data = repr(line["data"].encode("latin-1"))[1:] if "data" in line else ""
+        data = repr(line["data"].encode("latin-1")) if "data" in line else ""
         if len(data) > _PREVIEW:
             data = data[: _PREVIEW - 1] + "…"
         arguments = tuple(map(self._value, line.get("args", ())))
@@ -319,6 +324,20 @@ class _Drawn:
         if isinstance(value, str) and value.isupper() and hasattr(winsock, value):
             return Name(value)
         return value
+
+
+def _from(line: Mapping[str, Any]) -> str:
+    """
+    @return: the address that a datagram came from or was sent to, where the call's line has it.
+    """
+    if not line.get("bytes"):
+        return ""
+    name = line.get("call", "")
+    place = line.get("result", ()) if "ReceiveFrom" in name else line["args"][1:] if "SendTo" in name else ()
+    address = place[1] if isinstance(place, list) and len(place) > 1 else None
+    if isinstance(address, list) and len(address) >= 2:
+        return addressName(tuple(address))
+    return ""
 
 
 def _text(value: Any) -> str:

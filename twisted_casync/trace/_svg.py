@@ -219,11 +219,11 @@ class _Sheet:
         row, y = one.row, one.y
         if one.pause:
             self._text(_MARGIN, y - _LINE, f"… {_short(one.pause)} later", "note")
-        self._text(_CLOCK, y, _milliseconds(row.when), "clock")
         x = self._x[row.column]
         if row.to is not None:
             self._arrow(x, self._x[row.to], y, row)
             return
+        self._text(_CLOCK, y, _milliseconds(row.when), "clock")
         style = " ".join(["told"] * bool(row.handler) + ["failed"] * row.failed)
         x += _INDENT * (2 if row.within else 1)
         spent = self._picture.spent.get(row.handler)

@@ -19,9 +19,9 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from twisted_casync import CSocket, GetLastError, SetLastError
+from twisted_casync._calls import HANDLERS, MEMBERS, inOrder, seen
 from twisted_casync._handling import Handling
 from twisted_casync.errors import WinsockError
-from twisted_casync.testing._calls import HANDLERS, MEMBERS, inOrder, seen
 from twisted_casync.trace._values import addressName, exceptionText, plain
 
 __all__ = ["Tracer"]
@@ -275,7 +275,8 @@ class Tracer:
         self._say(socket, monotonic_ns(), line)
 
     def _over(self, result: Any, socket: Any, number: int) -> Any:
-        self._ended(socket, number, result.value if isinstance(result, Failure) else None)
+        error: Any = result.value if isinstance(result, Failure) else None
+        self._ended(socket, number, error)
         return result
 
     async def _stepping(self, socket: Any, number: int, handler: Any) -> Any:

@@ -44,9 +44,7 @@ def inOrder(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[A
     return (*values, *left.values())
 
 
-def seen(
-    name: str, arguments: tuple[Any, ...], result: Any, error: WSAError
-) -> tuple[tuple[Any, ...], memoryview]:
+def seen(name: str, arguments: tuple[Any, ...], result: Any, error: WSAError) -> tuple[tuple[Any, ...], memoryview]:
     """
     @param name: a member.
     @param arguments: those of a call, L{inOrder}.
