@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, Protocol
 
 from twisted.logger import Logger
@@ -83,8 +84,13 @@ def _inFront(kind: type) -> type:
             "_as_behind": watched,
             **observer.overriding(watched),
         }
-        watched = types.new_class(own.__name__, (_Quiet, watched), {}, lambda body, made=namespace: body.update(made))  # type: ignore[misc]
+        bases = (_Quiet, own) if watched is own else (watched,)
+        watched = types.new_class(own.__name__, bases, {}, partial(_fill, namespace))
     return watched
+
+
+def _fill(made: dict[str, Any], body: dict[str, Any]) -> None:
+    body.update(made)
 
 
 def attend(socket: Any) -> None:
