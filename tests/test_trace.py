@@ -254,7 +254,7 @@ def test_a_send_that_would_block(path: Path) -> None:
 
 
 class Answering(CSocket):
-    async def OnReceive(self, nErrorCode: int) -> None:  # type: ignore[override]  # CSocket allows it
+    async def OnReceive(self, nErrorCode: int) -> None:  # type: ignore[override]  # the base class's can't wait
         line = await self.receiveLine()
         await self.Send(line.upper())
 

@@ -11,6 +11,7 @@ from twisted.python import usage
 
 from twisted_casync.interfaces import IAsyncSocketService
 from twisted_casync.services import SHIPPED, AsyncSocketService, ServiceOptions
+from twisted_casync.services._seen import SeenOptions, seen
 
 __all__ = ["Options", "makeService"]
 
@@ -23,7 +24,7 @@ def _services() -> dict[str, Any]:
     return found
 
 
-class Options(usage.Options):
+class Options(SeenOptions):
     """The command line of `twistd casync`; the service's own part is in `subOptions`."""
 
     def __init__(self) -> None:
@@ -52,4 +53,5 @@ def makeService(options: Options) -> IService:
     plugin = options.services[str(options.subCommand)]
     chosen = options.subOptions
     where = chosen.get("where") or plugin.where
-    return AsyncSocketService(partial(plugin.listener, chosen), where, grace=chosen.get("grace", 5.0))
+    service = AsyncSocketService(partial(plugin.listener, chosen), where, grace=chosen.get("grace", 5.0))
+    return seen(options, str(options.subCommand), service)
