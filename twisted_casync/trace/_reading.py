@@ -40,6 +40,8 @@ _TYPES: Final[dict[str, type | tuple[type, ...]]] = {
 """The fields that are looked at, and of what type each is."""
 _NEEDED: Final = {"told": ("n",), "call": ("d",)}
 """What a line that has a field must have besides."""
+_DEEPEST: Final = 8
+"""How deep tuples may lie in each other."""
 
 
 class TraceError(ValueError):
@@ -101,7 +103,7 @@ class TraceFile:
             for number, raw in enumerate(file, 1):
                 try:
                     line = json.loads(raw)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     if not raw.endswith(b"\n") and number > 1:
                         self.cut = number
                         return
@@ -137,9 +139,22 @@ class TraceFile:
                 expected = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
                 raise self._wrong(number, f"{name!r}: expected {expected}, not {value!r}"[:200])
 
+        for name in ("args", "result"):
+            if not _isValue(line.get(name)):
+                raise self._wrong(number, f"{name!r}: expected values, not {line[name]!r}"[:200])
+
     def _learn(self, line: dict[str, Any]) -> None:
         socket = self.sockets.setdefault(line["socket"], Socket(line["socket"]))
         socket.kind = line.get("class", socket.kind)
         socket.listener = line.get("listener", socket.listener)
         socket.local = line.get("local", socket.local)
         socket.peer = line.get("peer", socket.peer)
+
+
+def _isValue(value: Any, depth: int = 0) -> bool:
+    """
+    Is it what stands for an argument or a result?
+    """
+    if isinstance(value, dict):
+        return isinstance(value.get("socket", 0), int)
+    return not isinstance(value, list) or (depth < _DEEPEST and all(_isValue(one, depth + 1) for one in value))
