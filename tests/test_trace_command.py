@@ -15,6 +15,8 @@ from xml.etree import ElementTree
 
 import pytest
 from _twistd import CHECKOUT, PATIENCE, environment
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from twisted_casync.trace.__main__ import main
 from twisted_casync.trace._picture import COLUMNS, Picture, picture
@@ -324,3 +326,46 @@ def test_from_the_command_line(path: Path) -> None:
     assert missing.returncode == 2 and "No such file" in missing.stderr and "Traceback" not in missing.stderr
     wrong = command(str(path), "--first", "0")
     assert wrong.returncode == 2 and re.search("--first: invalid", wrong.stderr)
+
+
+FIELDS = {
+    "in": st.integers(0, 3),
+    "ended": st.integers(0, 3),
+    "pending": st.integers(0, 3),
+    "completed": st.integers(0, 3),
+    "opened": st.integers(0, 9),
+    "closed": st.booleans(),
+    "listener": st.integers(0, 3),
+    "local": st.sampled_from(["", "here", "there"]),
+    "peer": st.sampled_from(["", "here", "there"]),
+    "bytes": st.integers(0, 9),
+    "data": st.text(max_size=9),
+    "error": st.sampled_from(["WSAECONNRESET", "WSAEWOULDBLOCK", "?", 7]),
+    "raised": st.text(max_size=9),
+    "call": st.sampled_from(
+        ["Accept", "Close", "Connect", "Receive", "ReceiveFrom", "Send", "SendTo", "ShutDown", "x"]
+    ),
+    "told": st.sampled_from(["OnAccept", "OnClose", "OnReceive", "x"]),
+}
+VALUES = st.recursive(
+    st.none() | st.integers() | st.text(max_size=9) | st.fixed_dictionaries({}, optional={"socket": st.integers(0, 4)}),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"t": st.integers(), "d": st.integers(), "n": st.integers(0, 3), "socket": st.integers(0, 3)},
+            optional={**FIELDS, "args": st.lists(VALUES, max_size=3), "result": VALUES},
+        ),
+        max_size=8,
+    )
+)
+def test_whatever_a_trace_says_it_is_drawn(path: Path, lines: list[Line]) -> None:
+    write(path, lines)
+    assert main([str(path)]) == 0
+    ElementTree.fromstring(path.with_name("trace.jsonl.svg").read_bytes())
+    assert main([str(path), "--perfetto", str(path.with_suffix(".json"))]) == 0

@@ -181,13 +181,16 @@ def shown(event: Event, data: str | None = None) -> str:
     if event.isNotification():
         return f"{event.name}({event.error.name if event.error else 0})"
     arguments, result = list(event.arguments), event.result
-    if event.name == "Accept":
+    if not arguments:
+        # Nothing is shown otherwise than it is.
+        pass
+    elif event.name == "Accept":
         arguments[0] = Name(arguments[0])
     elif event.name.startswith("Send"):
         arguments[0] = Name(_data(event) if data is None else data)
     elif event.name.startswith("Receive"):
         arguments[0] = Name("buff")
-    elif event.name == "Close":
+    if event.name == "Close":
         result = Name()
     if event.name.startswith(("Send", "Receive")):
         if event.error:

@@ -196,7 +196,7 @@ class _Drawn:
             elif "ended" in line and line["ended"] in told:
                 self._picture.spent[line["ended"]] = line["t"] - told[line["ended"]]
             elif line.get("call") == "Accept" and line.get("result") and "error" not in line:
-                child = next((one["socket"] for one in line["args"][:1] if isinstance(one, dict)), None)
+                child = next((one.get("socket") for one in line.get("args", [])[:1] if isinstance(one, dict)), None)
                 if child is not None:
                     self._accepts.setdefault(line.get("in", -line["t"]), []).append(child)
         left = 0
@@ -298,15 +298,15 @@ class _Drawn:
 
     def _text(self, line: Mapping[str, Any], size: str) -> str:
         name: str = line["call"]
-        data = repr(line["data"].encode("latin-1")) if "data" in line else ""
+        data = repr(line["data"].encode("latin-1", "replace")) if "data" in line else ""
         if len(data) > _PREVIEW:
             data = data[: _PREVIEW - 1] + "…"
         arguments = tuple(map(self._value, line.get("args", ())))
-        if "raised" in line or not arguments and name.startswith(("Send", "Accept")):
-            return f"{name}({', '.join(map(_text, arguments))}) raises {line.get('raised', '')}"
+        if "raised" in line:
+            return f"{name}({', '.join(map(_text, arguments))}) raises {line['raised']}"
         result = Name("") if "pending" in line or "result" not in line else self._value(line["result"])
         event = Event("", name, arguments, result, _code(line.get("error")))
-        sent = data or size or _bytes(line["args"][0]) if name.startswith("Send") else data
+        sent = data or size or _bytes(arguments[0] if arguments else 0) if name.startswith("Send") else data
         text = shown(event, sent)
         return f"await {text}" if "pending" in line else text
 
@@ -333,7 +333,7 @@ def _from(line: Mapping[str, Any]) -> str:
     if not line.get("bytes"):
         return ""
     name = line.get("call", "")
-    place = line.get("result", ()) if "ReceiveFrom" in name else line["args"][1:] if "SendTo" in name else ()
+    place = line.get("result", ()) if "ReceiveFrom" in name else line.get("args", ())[1:] if "SendTo" in name else ()
     address = place[1] if isinstance(place, list) and len(place) > 1 else None
     if isinstance(address, list) and len(address) >= 2:
         return addressName(tuple(address))

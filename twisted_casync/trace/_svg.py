@@ -72,6 +72,13 @@ class _Placed:
     pause: int
 
 
+def _escaped(text: str) -> str:
+    """
+    XML knows no control characters, whichever way they are written.
+    """
+    return escape("".join(one if one.isprintable() else "\N{MIDDLE DOT}" for one in text), quote=False)
+
+
 class _Sheet:
     """
     The drawing as it grows.
@@ -144,8 +151,8 @@ class _Sheet:
 
     def _text(self, x: float, y: float, text: str, style: str = "", tail: str = "") -> None:
         kind = f' class="{style}"' if style else ""
-        behind = f'<tspan class="small" dx="8">{escape(tail)}</tspan>' if tail else ""
-        self._put(f'<text x="{x:.1f}" y="{y:.1f}"{kind}>{escape(text, quote=False)}{behind}</text>')
+        behind = f'<tspan class="small" dx="8">{tail}</tspan>' if tail else ""
+        self._put(f'<text x="{x:.1f}" y="{y:.1f}"{kind}>{_escaped(text)}{behind}</text>')
 
     def draw(self) -> str:
         width, height = self._x[-1], self._bottom + _HEAD + _MARGIN
