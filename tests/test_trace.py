@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from _awaited import played
 from _memory import connection, memoryReactor, turn
 from _reactors import must
 from _streams import LOCALHOST, fill, peerOf, portOf, reset
-from _twistd import CHECKOUT, Child
+from _twistd import CHECKOUT, PATIENCE, Child, twistd
 from twisted.logger import capturedLogs
 
 from twisted_casync import (
@@ -400,3 +401,26 @@ def test_a_program_that_is_terminated_has_written_all_of_it(path: Path, way: str
     assert [line["call"] for line in calls if "call" in line] == expected
     # The reactor says to sockets that it stops.
     assert [line["told"] for line in calls if "told" in line] == (["OnClose"] if way == "SIGTERM" else [])
+
+
+def test_twistd_traces_all_until_it_is_terminated(path: Path) -> None:
+    with (
+        twistd("--trace", str(path), "echo", "tcp:0:interface=127.0.0.1") as server,
+        socket.create_connection(server.listening("tcp"), PATIENCE) as one,
+    ):
+        one.sendall(b"hello")
+        assert one.recv(5) == b"hello"
+        server.process.terminate()
+        server.wait()
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    moved = [(line["call"], line["bytes"]) for line in found if "bytes" in line]
+    assert moved == [("Receive", 5), ("Send", 5)]
+    sockets = {line["socket"]: line["class"] for line in found if "class" in line}
+    assert {sockets[line["socket"]] for line in found if "closed" in line} == {"EchoListener", "EchoConnection"}
+
+
+def test_twistd_that_can_not_write_a_trace_says_so(tmp_path: Path) -> None:
+    # Found out only when it is opened: the name is too long.
+    with twistd("--trace", str(tmp_path / ("x" * 300)), "echo", "tcp:0:interface=127.0.0.1") as server:
+        server.waitFor("cannot write the trace .*: .*File name too long")
+        assert server.wait() == 1
