@@ -49,7 +49,7 @@ def run(*command: str, **more: Any) -> subprocess.CompletedProcess[str]:
 
 def parse(*arguments: str) -> Options:
     options = Options()
-    options.parseOptions(arguments)  # type: ignore[no-untyped-call]
+    options.parseOptions(arguments)
     return options
 
 

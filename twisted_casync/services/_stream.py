@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted_casync import LINGER, SO_LINGER, CAsyncSocket, GetLastError, WSAError
 from twisted_casync._strports import nameOf
 from twisted_casync.services._drain import Drain
+from twisted_casync.services._limits import Limiter
 
 __all__ = ["StreamConnection", "StreamListener"]
 
@@ -26,7 +27,7 @@ class StreamConnection(CAsyncSocket):
     listener: the StreamListener that it belongs to.
 
     peer: the name of the other end in the log. bytesIn, bytesOut: received and sent so far; when the service
-    stops, they tell traffic from silence.
+    stops, and for --idle-timeout, they tell traffic from silence.
     """
 
     __slots__ = ("bytesIn", "bytesOut", "listener", "peer")
@@ -79,7 +80,8 @@ class StreamConnection(CAsyncSocket):
 class StreamListener(CAsyncSocket):
     """Accepts connections, logs their beginning and end, and lets them finish when the service stops.
 
-    makeConnection: called with this listener, returns a new StreamConnection without a socket.
+    makeConnection: called with this listener, returns a new StreamConnection without a socket. It may come to
+        none: nobody may be waiting, or a limit be reached. So nothing is opened there.
     reactor: as CAsyncSocket's.
 
     connections: those that are open.
@@ -94,18 +96,22 @@ class StreamListener(CAsyncSocket):
         self._log = Logger(namespace=makeConnection.__module__)
         self._accepted = 0
         self._draining: Drain | None = None
+        self._limiter: Limiter | None = None
 
     def OnAccept(self, nErrorCode: int) -> None:
         """Take one connection; Accept has the next one announced."""
         self.takeOne()
 
     def takeOne(self) -> bool:
-        """Accept one waiting connection; returns False when there is none, or it can't be had."""
+        """Accept one waiting connection, or turn it away; returns False when there is none, or it can't be had."""
         connection = self._make(self)
         address = self.Accept(connection, True)
         if address is None:
             self._refused(GetLastError())
             return False
+        if self._limiter is not None and not self._limiter.admit(connection, address):
+            connection.Close()
+            return True
         self._accepted += 1
         self.connections.add(connection)
         connection.peer = self._nameOfPeer(address)
@@ -117,6 +123,8 @@ class StreamListener(CAsyncSocket):
         if connection not in self.connections:
             return
         self.connections.remove(connection)
+        if self._limiter is not None:
+            self._limiter.ended(connection)
         why = f", {WSAError(nErrorCode)}: {WSAError(nErrorCode).message}" if nErrorCode else ""
         self._log.info(
             "closed: {peer} ({bytesIn} bytes in, {bytesOut} out{why})",
@@ -127,6 +135,10 @@ class StreamListener(CAsyncSocket):
         )
         if self._draining is not None:
             self._draining.ended()
+
+    def keepTo(self, limiter: Limiter) -> None:
+        """Keep to limits; see Limited in _limits.py. To be called before there are connections."""
+        self._limiter = limiter
 
     def drain(self, clock: IReactorTime, grace: float) -> Deferred[None]:
         """Stop accepting and let the connections finish; see Draining in _service.py.
