@@ -99,16 +99,16 @@ class Limiter:
         }
         self._look()
 
-    def admit(self, connection: Finishing, address: Any) -> bool:
+    def admit(self, connection: Finishing, address: Any, service: str = "") -> bool:
         """Whether a connection that was accepted may stay; the caller closes one that may not.
 
-        address: its peer, as the socket module writes it.
+        address: its peer, as the socket module writes it. service: which one it is a connection of, for the log.
         """
         network = networkOf(address) if self._perAddress else None
         if self._most and self._open >= self._most:
-            self._met("max-connections", address)
+            self._met("max-connections", address, service)
         elif network is not None and self._networks[network] >= self._perAddress:
-            self._met("max-per-address", address)
+            self._met("max-per-address", address, service)
         else:
             self._open += 1
             if network is not None:
@@ -136,9 +136,9 @@ class Limiter:
         for line in self._lines.values():
             line.stop()
 
-    def _met(self, limit: str, peer: Any) -> None:
+    def _met(self, limit: str, peer: Any, service: str) -> None:
         self.reached[limit] += 1
-        self._lines[limit].happened(peer=_Name(peer))
+        self._lines[limit].happened(event="refused", service=service, peer=_Name(peer), why=limit)
 
     def _look(self) -> None:
         self._next = None
