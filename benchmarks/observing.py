@@ -63,7 +63,7 @@ class Twistd(AbstractContextManager["Twistd"]):
         self.port = int(self._logged(r"listening on tcp \S+:(\d+)"))
         self.scraped = 0
         if any("metrics" in option for option in options):
-            url = f"http://127.0.0.1:{self._logged(r'MetricsSite starting on (\d+)')}/metrics"
+            url = f"http://127.0.0.1:{self._logged('MetricsSite starting on ([0-9]+)')}/metrics"
             threading.Thread(target=self._scrape, args=(url,), daemon=True).start()
 
     def _logged(self, pattern: str) -> str:

@@ -143,6 +143,12 @@ def test_without_a_number_descriptors_are_the_limit(monkeypatch: pytest.MonkeyPa
     assert Limits(connections=0).most() == 0
 
 
+@pytest.mark.parametrize("limits", [{"connections": -1}, {"perAddress": -1}, {"idle": -0.5}, {"idle": float("nan")}])
+def test_a_limit_below_zero_is_none(limits: Any) -> None:
+    with pytest.raises(ValueError, match="expected no limit below 0"):
+        Limits(**limits)
+
+
 def test_idle_connections_end_and_others_do_not() -> None:
     clock = Clock()
     limiter = Limiter(Limits(idle=60), clock)
@@ -161,6 +167,15 @@ def test_idle_connections_end_and_others_do_not() -> None:
     assert limiter.reached == {"idle-timeout": 2}
     limiter.stop()
     assert clock.getDelayedCalls() == []
+
+
+def test_nothing_is_left_of_connections_that_are_over() -> None:
+    limiter = Limiter(Limits(connections=5, perAddress=5, idle=60), Clock())
+    for number in range(100):
+        FakeConnection(limiter, (f"192.0.2.{number}", 5)).finish()
+    assert not limiter._admitted
+    assert not limiter._networks
+    assert connected(limiter, *[PEER] * 6) == [True] * 5 + [False]
 
 
 def test_without_idle_time_there_is_no_timer_and_nothing_is_kept() -> None:
@@ -456,5 +471,6 @@ def test_a_flood_costs_a_line_a_second_and_no_memory() -> None:
         child.process.terminate()
         child.wait()
         said = [line for line in child.lines if "refused" in line]
+        assert re.search(r"refused: tcp 127.0.0.1:\d+, since there are 10 connections \(and \d+ others\)$", said[-1])
         assert sum(counted(line) for line in said) == 10_000
         assert not any("Traceback" in line for line in child.lines)

@@ -20,7 +20,7 @@ from twisted_casync._places import CannotListen
 from twisted_casync.services import SHIPPED, AsyncSocketService, ServiceOptions, SocketService, StreamListener
 from twisted_casync.services._discovery import Registered, registered
 from twisted_casync.services._naming import Unusable
-from twisted_casync.tap import Options
+from twisted_casync.tap import Options, makeService
 
 LOOPBACK = "tcp:0:interface=127.0.0.1"
 
@@ -201,13 +201,13 @@ def test_what_a_service_names_is_imported_when_it_is_chosen(here: Site) -> None:
 
 
 def test_broken_plugins_are_named_and_hide_nothing(site: Site) -> None:
-    site.write("good.py", PLUGIN.replace("greetings.sockets", "good_sockets"))
+    site.write("good.py", PLUGIN.replace("greetings.sockets", "good_sockets") + "echo = SocketService('echo', '')")
     site.write("good_sockets.py", SOCKETS)
     site.write("fails.py", "import nothing_of_that_name")
     site.write("typo.py", "def chat(:")
     site.write("twisted/plugins/broken_dropin.py", "raise RuntimeError('not today')")
     site.register("first", gone="not_there:chat", fails="fails:chat", missing="good:chat", typo="typo:chat")
-    site.register("second", greet="good:greet", echo="good:greet")
+    site.register("second", greet="good:greet", echo="good:echo")
     text = site.twistd("--help")
     usable, _, unusable = text.partition("Can't be used")
     assert " echo Send back what comes" in words(usable)
@@ -218,7 +218,7 @@ def test_broken_plugins_are_named_and_hide_nothing(site: Site) -> None:
         ("fails", "fails:chat of first 1.0", "ModuleNotFoundError: No module named 'nothing_of_that_name'"),
         ("missing", "good:chat of first 1.0", "AttributeError: module 'good' has no attribute 'chat'"),
         ("typo", "typo:chat of first 1.0", "SyntaxError: invalid syntax"),
-        ("echo", "good:greet of second 1.0", "the name 'echo' is taken: by twisted_casync"),
+        ("echo", "good:echo of second 1.0", "the name 'echo' is taken: by twisted_casync"),
         ("broken_dropin", "the file ", "RuntimeError: not today"),
     ):
         assert [line for line in lines if line.startswith(f"  {name} ({origin}") and f": {reason}" in line], name
@@ -323,6 +323,47 @@ def test_two_packages_that_want_the_same_name(here: Site) -> None:
     assert first.service().name == "same"
     assert f"is taken: by {first.origin}" in whatIsWrong("same")
     assert second.origin != first.origin
+
+
+def test_a_broken_one_does_not_take_the_name_from_one_that_is_not(here: Site) -> None:
+    here.write("two.py", "from twisted_casync.services import SocketService; same = SocketService('same', '')")
+    here.register("first", same="nowhere:same")
+    here.register("second", same="two:same")
+    first, second = found("same")
+    assert first.origin == "two:same of second 1.0"
+    assert first.service().name == "same"
+    assert second.origin == "nowhere:same of first 1.0"
+    assert "No module named 'nowhere'" in whatIsWrong("same")
+    assert refusal("same") == "say where: same has no place to listen by default"
+
+
+def test_options_that_fail_leave_no_traceback(site: Site) -> None:
+    site.write("broken.py", BROKEN)
+    site.register("broken", stumbles="broken:stumbles")
+    text = site.twistd("stumbles", LOOPBACK)
+    assert re.search(r"stumbles .* can't be used: ZeroDivisionError: one in zero \(.*broken.py, line \d+\)", text)
+    assert "Traceback" not in text
+
+
+def test_options_need_not_be_ours(here: Site) -> None:
+    here.write(
+        "plain.py",
+        """
+from twisted.python.usage import Options
+from twisted_casync.services import SocketService, StreamListener
+
+class Plain(Options):
+    optFlags = [["loud", "l", "Speak up."]]
+
+plain = SocketService("plain", "", stream=StreamListener, options=Plain, where=["tcp:0:interface=127.0.0.1"])
+""",
+    )
+    here.register("plain", plain="plain:plain")
+    options = parse("plain", "--loud")
+    assert options.subOptions["loud"] == 1
+    assert [place.description for place in options.where] == [LOOPBACK]
+    assert makeService(options)
+    assert refusal("plain", "tcp:0") == "Wrong number of arguments."
 
 
 # -- SocketService

@@ -17,7 +17,7 @@ from twisted.internet.error import CannotListenError
 from zope.interface.verify import verifyObject
 
 from twisted_casync import CAsyncSocket
-from twisted_casync.services import AsyncSocketService, StreamListener
+from twisted_casync.services import AsyncSocketService, Limits, StreamListener
 from twisted_casync.services.echo import EchoListener
 
 LOOPBACK = "tcp:0:interface=127.0.0.1"
@@ -136,6 +136,22 @@ async def test_stopping_waits_for_connections_and_starting_again_does_not() -> N
     assert isinstance(second, Holding)
     second.held.callback(None)
     await service.stopService()
+
+
+@pytest_twisted.ensureDeferred  # type: ignore[untyped-decorator]
+async def test_a_start_after_the_privileged_one_opens_nothing_again() -> None:
+    made = []
+
+    def factory(kind: str) -> CAsyncSocket:
+        made.append(kind)
+        return EchoListener()
+
+    for where in ([], [LOOPBACK]):
+        service = AsyncSocketService(factory, where, limits=Limits(idle=60))
+        service.privilegedStartService()
+        service.startService()
+        assert len(made) == len(where)
+        await service.stopService()
 
 
 class Holding(StreamListener):

@@ -97,7 +97,7 @@ class Place(ABC):
             reason = self._listen(opened)
             if reason is not None:
                 raise CannotListen(self, reason)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             opened.close()
             raise CannotListen(self, str(error)) from error
         except BaseException:

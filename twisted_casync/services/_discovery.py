@@ -58,32 +58,41 @@ class Registered:
 
 
 def registered(shipped: Iterable[Any]) -> Iterator[Registered]:
-    """All services, ours first. Of those that have the same name the first is the usable one.
+    """All services, ours first, and of those that have the same name the usable one first.
 
-    shipped: our own.
+    shipped: our own. Nothing else is looked for until they have been gone through.
     """
-    seen: dict[str, Registered] = {}
-    ours = (Registered(one.name, "twisted_casync", _given(one)) for one in shipped)
-    for found in _each(ours, _dropIns, _entryPoints):
-        first = seen.setdefault(found.name, found)
-        if first is found:
-            yield found
-        elif not _isSame(first, found):
-            yield Registered(found.name, found.origin, found.service, taken=f"by {first.origin}")
-
-
-def _each(ours: Iterator[Registered], *others: Callable[[], Iterator[Registered]]) -> Iterator[Registered]:
+    ours = [Registered(one.name, "twisted_casync", _given(one)) for one in shipped]
     yield from ours
-    for source in others:
-        yield from source()
+    named: dict[str, list[Registered]] = {one.name: [one] for one in ours}
+    for found in (*_dropIns(), *_entryPoints()):
+        named.setdefault(found.name, []).append(found)
+    for same in named.values():
+        # Only those that compete are loaded to see which is to have the name.
+        first = same[0] if len(same) == 1 else next(filter(_isUsable, same), same[0])
+        if first not in ours:
+            yield first
+        yield from (_beside(first, other) for other in same if other is not first and not _isSame(first, other))
+
+
+def _isUsable(one: Registered) -> bool:
+    try:
+        one.service()
+    except Unusable:
+        return False
+    return True
 
 
 def _isSame(first: Registered, second: Registered) -> bool:
     """Whether a package has registered one object in both ways."""
-    try:
-        return first.service() is second.service()
-    except Unusable:
-        return False
+    return _isUsable(first) and _isUsable(second) and first.service() is second.service()
+
+
+def _beside(first: Registered, other: Registered) -> Registered:
+    """What is left of one that has the name of another."""
+    if not _isUsable(other):
+        return other
+    return Registered(other.name, other.origin, other.service, taken=f"by {first.origin}")
 
 
 def _given(service: Any) -> Callable[[], Any]:

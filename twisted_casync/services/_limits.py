@@ -11,7 +11,6 @@ from typing import Any, Protocol, runtime_checkable
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from twisted_casync._strports import nameOf
 from twisted_casync.services._drain import Finishing
 from twisted_casync.services._seldom import Seldom
 
@@ -34,11 +33,17 @@ class Limits:
         provider has; 0 for no limit. Connections to a UNIX socket have no address.
     idle: seconds without a byte received or sent after which a connection is ended, at most a quarter later; 0
         for no limit.
+
+    Raises ValueError for a negative one.
     """
 
     connections: int | None = None
     perAddress: int = 0
     idle: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not all(limit >= 0 for limit in (self.connections or 0, self.perAddress, self.idle)):
+            raise ValueError(f"expected no limit below 0: {self}")
 
     def most(self) -> int:
         """How many connections there may be, now that they are going to be counted; 0 for no limit."""
@@ -102,13 +107,15 @@ class Limiter:
     def admit(self, connection: Finishing, address: Any, service: str = "") -> bool:
         """Whether a connection that was accepted may stay; the caller closes one that may not.
 
-        address: its peer, as the socket module writes it. service: which one it is a connection of, for the log.
+        connection: it has the name of its peer already.
+        address: the peer, as the socket module writes it.
+        service: which one it is a connection of, for the log.
         """
         network = networkOf(address) if self._perAddress else None
         if self._most and self._open >= self._most:
-            self._met("max-connections", address, service)
+            self._met("max-connections", connection, event="refused", service=service)
         elif network is not None and self._networks[network] >= self._perAddress:
-            self._met("max-per-address", address, service)
+            self._met("max-per-address", connection, event="refused", service=service)
         else:
             self._open += 1
             if network is not None:
@@ -136,9 +143,9 @@ class Limiter:
         for line in self._lines.values():
             line.stop()
 
-    def _met(self, limit: str, peer: Any, service: str) -> None:
+    def _met(self, limit: str, connection: Finishing, **fields: str) -> None:
         self.reached[limit] += 1
-        self._lines[limit].happened(event="refused", service=service, peer=_Name(peer), why=limit)
+        self._lines[limit].happened(peer=connection.peer, why=limit, **fields)
 
     def _look(self) -> None:
         self._next = None
@@ -155,8 +162,7 @@ class Limiter:
             self._next = self._clock.callLater(self._pace, self._look)
 
     def _idle(self, connection: Finishing) -> None:
-        self.reached["idle-timeout"] += 1
-        self._lines["idle-timeout"].happened(peer=connection.peer)
+        self._met("idle-timeout", connection, event="idle")
         try:
             # With something to send left, the peer must not take what it has for the whole.
             if connection.unfinished():
@@ -166,19 +172,6 @@ class Limiter:
         except Exception:
             # The others are looked at all the same.
             self._log.failure("{peer} can't be ended", peer=connection.peer)
-
-
-class _Name:
-    """A peer's name, made when it is written."""
-
-    def __init__(self, address: Any) -> None:
-        self._address = address
-
-    def __str__(self) -> str:
-        address = self._address
-        if not isinstance(address, tuple):
-            return nameOf("unix", address)
-        return nameOf("tcp6" if len(address) > 2 else "tcp", address)
 
 
 def networkOf(address: Any) -> str | None:

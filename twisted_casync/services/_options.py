@@ -11,17 +11,19 @@ from twisted.python import usage
 from twisted_casync._strports import EXPECTED, parseWhere
 from twisted_casync.services._limits import Limits
 
-__all__ = ["ServiceOptions"]
+__all__ = ["ServiceOptions", "count", "seconds"]
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < math.inf:
+def seconds(text: str) -> float:
+    """Read a number of seconds from a command line. Raises ValueError for one that is negative or endless."""
+    number = float(text)
+    if not 0 <= number < math.inf:
         raise ValueError(f"{text!r}, expected a number of seconds, 0 or more")
-    return seconds
+    return number
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Read a number from a command line. Raises ValueError for one with a sign, a point or anything else in it."""
     if not (text.isascii() and text.isdecimal()):
         raise ValueError(f"{text!r}, expected a number, 0 or more")
     return int(text)
@@ -37,17 +39,17 @@ class ServiceOptions(usage.Options):
     synopsis = "[options] [WHERE...]"
 
     optParameters: list[list[Any]] = [
-        ["grace", "g", 5.0, "On stop, how many seconds what was accepted may take to finish.", _seconds],
+        ["grace", "g", 5.0, "On stop, how many seconds what was accepted may take to finish.", seconds],
         [
             "max-connections",
             None,
             None,
-            "Most connections at a time; further ones are closed at once. 0: no limit. [default: what the limit of "
-            "open files leaves]",
-            _count,
+            "Most connections at a time; further ones are closed at once. 0: no limit. [default: as many as the "
+            "limit of open files leaves]",
+            count,
         ],
-        ["max-per-address", None, 0, "Most of them from one IPv4 address or IPv6 /64. 0: no limit.", _count],
-        ["idle-timeout", None, 0.0, "Seconds without traffic that end a connection. 0: none do.", _seconds],
+        ["max-per-address", None, 0, "Most of them from one IPv4 address or IPv6 /64. 0: no limit.", count],
+        ["idle-timeout", None, 0.0, "Seconds without traffic after which a connection is ended. 0: never.", seconds],
     ]
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ class Seldom:
         self._last: dict[str, Any] = {}
 
     def happened(self, **fields: Any) -> None:
-        """One more. Costs nothing much when it is not said: the fields are only formatted for a line."""
+        """One more: it is said at once, or counted for the next line."""
         self._unsaid += 1
         self._last = fields
         if self._pause is None:

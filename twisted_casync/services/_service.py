@@ -73,6 +73,7 @@ class AsyncSocketService(Service):
             place.check()
         self._grace = grace
         self._limits = limits
+        # There is one while the places are open.
         self._limiter: Limiter | None = None
         self._reactor = reactor
         self._open: list[Opened] = []
@@ -87,7 +88,7 @@ class AsyncSocketService(Service):
         self._openAll()
 
     def startService(self) -> None:
-        if not self._open:
+        if self._limiter is None:
             self._openAll()
         super().startService()  # type: ignore[no-untyped-call]
 

@@ -117,12 +117,12 @@ class StreamListener(CAsyncSocket):
         if address is None:
             self._refused(GetLastError())
             return False
+        self._accepted += 1
+        connection.peer = self._nameOfPeer(address)
         if self._limiter is not None and not self._limiter.admit(connection, address, self.service):
             connection.Close()
             return True
-        self._accepted += 1
         self.connections.add(connection)
-        connection.peer = self._nameOfPeer(address)
         connection.since = time.monotonic()
         self._log.info("connected: {peer}", event="accepted", service=self.service, peer=connection.peer)
         return True
