@@ -243,6 +243,8 @@ class _Drawn:
             reset = error == "WSAECONNRESET"
             if reset or not error:
                 self._arrow(line, peer, "reset" if reset else "end of stream", at, failed=reset)
+                if reset:
+                    self._picture.lives[peer] = None, len(self._picture.rows)
         event = Event("", line["told"], error=_code(error))
         self._row(line, at, shown(event), handler=line["n"], failed=bool(error))
 
@@ -275,7 +277,7 @@ class _Drawn:
             self._row(line, at, self._text(line, size), failed=failed and line.get("error") != "WSAEWOULDBLOCK")
         if "pending" in line:
             self._waiting[line["pending"]] = line
-        if peer is None or (isInternal and self._picture.lives.get(peer, (None, None))[1] is not None):
+        if peer is None or self._picture.lives.get(peer, (None, None))[1] is not None:
             # Nobody is there, or not any more.
             return
         if count and member.startswith("Send"):
