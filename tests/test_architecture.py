@@ -32,17 +32,21 @@ STRATA = (
     ("rules", "_notify"),
     ("edge", "_arguments"),
     ("edge", "_sockaddr"),
+    ("edge", "_readiness"),
+    ("edge", "_conduit"),
+    ("edge", "_stream"),
+    ("edge", "_ioctl"),
     ("edge", "_urgent"),
     ("edge", "_lookup"),
     ("edge", "_options"),
     ("edge", "_connecting"),
-    ("edge", "_readiness"),
     ("edge", "_observe"),
     ("edge", "_ownership"),
     ("edge", "_descriptor"),
     ("edge", "_fork"),
     ("edge", "_window"),
     ("edge", "_innerset"),
+    ("edge", "_conduitwindow"),
     ("edge", "_threads"),
     ("socket", "_binding"),
     ("socket", "_transfer"),
@@ -56,6 +60,8 @@ STRATA = (
     ("awaited", "_csocketfile"),
     ("archive", "archive"),
     ("face", "__init__"),
+    ("bridges", "bridges"),
+    ("bridges", "endpoints"),
     ("programs", "reactor"),
     ("programs", "_calls"),
     ("programs", "testing"),
@@ -71,9 +77,9 @@ STRATA = (
 """A module imports only what stands above it."""
 
 ORDER = [name for _, name in STRATA]
-CORE = [name for stratum, name in STRATA if stratum not in ("archive", "face", "programs")]
+CORE = [name for stratum, name in STRATA if stratum not in ("archive", "face", "bridges", "programs")]
 """
-What a socket is; the programs are applications, which do as applications do, and an archive knows no socket.
+What a socket is; bridges and programs are applications, which do as applications do, and an archive knows no socket.
 """
 
 FILES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
@@ -107,7 +113,7 @@ def imported(file: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level <= 1, "nothing here is nested that deep"
-            inside = f"{nameOf(file).rpartition('.')[0] if '/' in file else 'twisted_casync'}." if node.level else ""
+            inside = ".".join(["twisted_casync", *file.split("/")[:-1], ""]) if node.level else ""
             origin = (inside + (node.module or "")).rstrip(".")
             yield from (f"{origin}.{alias.name}" for alias in node.names)
 
