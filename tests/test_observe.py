@@ -7,6 +7,8 @@ from __future__ import annotations
 import abc
 import copy
 import gc
+import subprocess
+import sys
 import traceback
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +19,7 @@ import pytest
 from _memory import connection, memoryReactor, turn
 from _reactors import must
 from _streams import LOCALHOST, accepted, listening
+from _twistd import CHECKOUT, environment
 from twisted.logger import capturedLogs
 
 from twisted_casync import CAsyncSocket, CSocket, IAsyncSocket
@@ -237,3 +240,24 @@ def test_a_traceback_through_an_observer_names_the_program_s_class() -> None:
         except ValueError as error:
             text = "".join(traceback.format_exception(error))
         assert "<Failing closed -1>" in text
+
+
+@pytest.mark.slow
+def test_scenarios_go_as_when_nobody_observes() -> None:
+    program = (
+        "import sys\n"
+        "from twisted_casync._observe import observe\n"
+        "from twisted_casync.services._counters import Counters\n"
+        "from twisted_casync.testing.__main__ import main\n"
+        "from twisted_casync.trace._tracer import Tracer\n"
+        "lines = []\n"
+        "observe(Tracer(lines.append, preview=10), ())\n"
+        "observe(Counters('scenarios'), ())\n"
+        "status = main(['conformance', 'tests/scenarios', 'tests/scenarios/traces'])\n"
+        "assert len(lines) > 1000\n"
+        "sys.exit(status)\n"
+    )
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, cwd=CHECKOUT, env=environment(), capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert " 0 differ" in result.stdout
