@@ -337,7 +337,7 @@ def _from(line: Mapping[str, Any]) -> str:
     name = line.get("call", "")
     place = line.get("result", ()) if "ReceiveFrom" in name else line.get("args", ())[1:] if "SendTo" in name else ()
     address = place[1] if isinstance(place, list) and len(place) > 1 else None
-    if isinstance(address, list) and len(address) >= 2:
+    if isinstance(address, list) and [type(part) for part in address[:2]] == [str, int]:
         return addressName(tuple(address))
     return ""
 
