@@ -137,13 +137,13 @@ def test_a_daemon_keeps_them(tmp_path: Path) -> None:
     assert "Traceback" not in log.read_text()
 
 
-def test_twisted_has_taken_the_variables_before() -> None:
+def test_they_are_found_where_twisted_has_taken_the_variables_and_are_not_inherited_further() -> None:
     program = (
-        "import sys, twisted.internet.endpoints; from twisted_casync._inherited import inherited; "
-        "print('found', *inherited())"
+        "import os, twisted.internet.endpoints; from twisted_casync._inherited import inherited; "
+        "print('found', *inherited(), os.get_inheritable(3))"
     )
     with listening() as tcp, activated([tcp], sys.executable, "-c", program, names="web") as child:
-        child.waitFor(r"^found 0 \(web\)$")
+        child.waitFor(r"^found 0 \(web\) False$")
 
 
 def test_none_was_passed_is_a_usage_error() -> None:

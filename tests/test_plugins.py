@@ -327,6 +327,7 @@ def test_two_packages_that_want_the_same_name(here: Site) -> None:
 
 def test_a_broken_one_does_not_take_the_name_from_one_that_is_not(here: Site) -> None:
     here.write("two.py", "from twisted_casync.services import SocketService; same = SocketService('same', '')")
+    # It would come first.
     here.register("first", same="nowhere:same")
     here.register("second", same="two:same")
     first, second = found("same")

@@ -138,8 +138,9 @@ def _unlogged() -> Iterator[None]:
 
 
 def _entryPoints() -> Iterator[Registered]:
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        yield Registered(point.name, _distribution(point), point.load)
+    found = [Registered(point.name, _distribution(point), point.load) for point in entry_points(group=GROUP)]
+    # In an order that does not depend on that of a directory.
+    yield from sorted(found, key=lambda one: (one.name, one.origin))
 
 
 def _distribution(point: EntryPoint) -> str:
