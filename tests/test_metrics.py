@@ -292,6 +292,10 @@ def refused(*arguments: str, env: dict[str, str] | None = None) -> str:
     ("arguments", "complaint"),
     [
         (["--metrics", "tcp:http"], "--metrics 'tcp:http': port 'http': expected a number from 0 to 65535"),
+        (
+            ["--metrics", "systemd:index=0"],
+            "--metrics 'systemd:index=0': systemd has passed no socket to this process (LISTEN_FDS is not set)",
+        ),
         (["--metrics", "udp:9090"], "--metrics 'udp:9090': HTTP is not served over datagrams"),
         (["--trace", "/no/such/folder/x"], "--trace /no/such/folder/x: /no/such/folder does not exist"),
         (["--trace", "/"], "--trace /: is a directory"),

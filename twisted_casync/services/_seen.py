@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
 from twisted.python import usage
 
@@ -39,11 +40,16 @@ def _place(where: str) -> str:
     if find_spec("prometheus_client") is None:
         raise usage.UsageError("--metrics needs prometheus_client: pip install 'twisted_casync[metrics]'")
     try:
-        place = parseWhere(where)
+        kind = parseWhere(where).kind
     except ValueError as error:
         raise usage.UsageError(f"--metrics {error}") from None
-    if place.kind != "stream":
+    if kind != "stream":
         raise usage.UsageError(f"--metrics {where!r}: HTTP is not served over datagrams")
+    try:
+        # What opens it is Twisted's endpoint, whose words may be fewer; making one opens nothing.
+        serverFromString(None, where)
+    except (LookupError, TypeError, ValueError) as error:
+        raise usage.UsageError(f"--metrics {where!r}: {error}") from None
     return where
 
 
