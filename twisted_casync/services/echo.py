@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from zope.interface import implementer
 
-from twisted_casync import MSG_OOB, SOCKET_ERROR, CAsyncSocket, GetLastError, IAsyncSocketService
+from twisted_casync import MSG_OOB, SOCKET_ERROR, CAsyncSocket, IAsyncSocketService
+from twisted_casync.services._datagram import DatagramResponder
 from twisted_casync.services._options import ServiceOptions
 from twisted_casync.services._stream import StreamConnection, StreamListener
 
 __all__ = ["DatagramEcho", "EchoConnection", "EchoListener", "echo"]
 
-_log = Logger()
-
 _BUFFER_SIZE = 65536
-
-# Datagrams answered in one notification: enough to spare most of the notifications, few enough that a flood
-# leaves the connections their turn.
-_BATCH = 64
-
-# Batches looked for on stop: together more datagrams than a receive buffer of the usual size holds.
-_LAST_BATCHES = 16
 
 
 class EchoListener(StreamListener):
@@ -110,28 +99,11 @@ class EchoConnection(StreamConnection):
         return True
 
 
-class DatagramEcho(CAsyncSocket):
-    """Sends each datagram back to where it came from, or drops it when it can't be sent now."""
+class DatagramEcho(DatagramResponder):
+    """Sends each datagram back to where it came from."""
 
-    def __init__(self, reactor: Any = None) -> None:
-        super().__init__(reactor)
-        self._buffer = memoryview(bytearray(_BUFFER_SIZE))
-
-    def OnReceive(self, nErrorCode: int) -> None:
-        """Answer what is there; the last ReceiveFrom has more announced if there is more."""
-        for _ in range(_BATCH):
-            nRead, peer = self.ReceiveFrom(self._buffer)
-            if nRead == SOCKET_ERROR:
-                return
-            if self.SendTo(self._buffer, nRead, peer) == SOCKET_ERROR:
-                _log.debug("dropped: {n} bytes of {peer}: {why}", n=nRead, peer=peer, why=GetLastError())
-
-    def drain(self, clock: IReactorTime, grace: float) -> Deferred[None]:
-        """Answer what has come, within reason; there is nothing to wait for."""
-        for _ in range(_LAST_BATCHES):
-            self.OnReceive(0)
-        self.Close()
-        return succeed(None)
+    def answer(self, data: memoryview) -> memoryview:
+        return data
 
 
 @implementer(IAsyncSocketService)
