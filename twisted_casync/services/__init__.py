@@ -16,8 +16,9 @@ from twisted_casync.services.chargen import chargen
 from twisted_casync.services.daytime import daytime
 from twisted_casync.services.discard import discard
 from twisted_casync.services.echo import echo
+from twisted_casync.services.forward import forward
 from twisted_casync.services.time import time
 
 __all__ = ["SHIPPED", "AsyncSocketService", "ServiceOptions", "StreamConnection", "StreamListener"]
 
-SHIPPED = (echo, discard, chargen, daytime, time)
+SHIPPED = (echo, discard, chargen, daytime, time, forward)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.interfaces import IDelayedCall
 
 from twisted_casync import SOCKET_ERROR
+from twisted_casync.services._clock import clockOf
 from twisted_casync.services._stream import StreamListener
 from twisted_casync.services.discard import DiscardConnection
 
@@ -41,17 +40,10 @@ class AnsweringConnection(DiscardConnection):
             return
         self.bytesOut += nSent
         self.ShutDown(self.sends)
-        self._lingering = self._clock().callLater(_LINGER, self.end)
+        self._lingering = clockOf(self.listener).callLater(_LINGER, self.end)
 
     def end(self, nErrorCode: int = 0) -> None:
         lingering, self._lingering = self._lingering, None
         if lingering is not None and lingering.active():
             lingering.cancel()
         super().end(nErrorCode)
-
-    def _clock(self) -> Any:
-        if self.listener.reactor is not None:
-            return self.listener.reactor
-        from twisted.internet import reactor
-
-        return reactor
