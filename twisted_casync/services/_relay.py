@@ -105,9 +105,13 @@ class RelayConnection(StreamConnection):
 
     def end(self, nErrorCode: int = 0) -> None:
         other, self.other = self.other, None
-        if nErrorCode:
-            # So that the peer doesn't take what it got for everything.
-            self.SetSockOpt(SO_LINGER, LINGER(1, 0))
+        # Both are closed before anybody hears of it: who does may stop the reactor, which resets what is open.
+        for one in (self, other):
+            if one is not None:
+                if nErrorCode:
+                    # So that the peer doesn't take what it got for everything.
+                    one.SetSockOpt(SO_LINGER, LINGER(1, 0))
+                one.Close()
         super().end(nErrorCode)
         if other is not None:
             other.end(nErrorCode)
