@@ -13,6 +13,7 @@ from twisted_casync.services._options import ServiceOptions
 from twisted_casync.services._service import AsyncSocketService
 from twisted_casync.services._stream import StreamConnection, StreamListener
 from twisted_casync.services.chargen import chargen
+from twisted_casync.services.chat import chat
 from twisted_casync.services.daytime import daytime
 from twisted_casync.services.discard import discard
 from twisted_casync.services.echo import echo
@@ -21,4 +22,4 @@ from twisted_casync.services.time import time
 
 __all__ = ["SHIPPED", "AsyncSocketService", "ServiceOptions", "StreamConnection", "StreamListener"]
 
-SHIPPED = (echo, discard, chargen, daytime, time, forward)
+SHIPPED = (echo, discard, chargen, daytime, time, forward, chat)

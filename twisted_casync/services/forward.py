@@ -8,9 +8,10 @@ from twisted.python import usage
 from zope.interface import implementer
 
 from twisted_casync import CAsyncSocket, IAsyncSocketService
-from twisted_casync.services._options import ServiceOptions, _seconds
+from twisted_casync.services._options import _seconds
 from twisted_casync.services._outgoing import OutgoingConnection
 from twisted_casync.services._relay import RelayConnection, RelayListener
+from twisted_casync.services._streamsonly import StreamOptions
 from twisted_casync.services._target import EXPECTED, Target
 
 __all__ = ["ForwardConnection", "ForwardListener", "ForwardOptions", "forward"]
@@ -59,7 +60,7 @@ class ForwardConnection(RelayConnection):
             outgoing.end(nErrorCode)
 
 
-class ForwardOptions(ServiceOptions):
+class ForwardOptions(StreamOptions):
     """Where to go on to, and how long that may take: `self["to"]`, a Target, and `self["connect-timeout"]`."""
 
     optParameters: list[list[Any]] = [
@@ -68,6 +69,7 @@ class ForwardOptions(ServiceOptions):
     ]
 
     def postOptions(self) -> None:
+        super().postOptions()
         if self["to"] is None:
             raise usage.UsageError(f"say where to: --to {EXPECTED}")
 
