@@ -270,10 +270,12 @@ def test_who_reads_late_has_lost_nothing() -> None:
         while not connection.unfinished():
             expected.append(f"speaker: {len(expected)} {'x' * 900}")
             listener.say(expected[-1])
+            listener.flush()
         # It waits behind what waits already, up to a limit.
         for _ in range(20):
             expected.append(f"speaker: {len(expected)} {'x' * 900}")
             listener.say(expected[-1])
+            listener.flush()
         text = ""
         late.setblocking(False)
         while text.count("\n") < len(expected):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from twisted_casync import SOCKET_ERROR, GetLastError, WSAError
+from twisted_casync import SOCKET_ERROR
 from twisted_casync.services._stream import StreamConnection, StreamListener
 
 __all__ = ["LineConnection", "encoded"]
@@ -50,28 +50,29 @@ class LineConnection(StreamConnection):
         """A line has come that was too long, and was thrown away."""
         raise NotImplementedError
 
-    def sendLine(self, line: str | bytes) -> bool:
-        """Send a line, after those that wait; returns False when too much waits.
+    def sendLine(self, line: bytes) -> None:
+        """Have a line sent, after those that wait, by the next `flush`: several lines are sent together.
 
-        line: its text, or what `encoded` made of it for several connections.
+        line: what `encoded` made of it.
         """
-        data = encoded(line) if isinstance(line, str) else line
-        nSent = 0
-        if not self._queue:
-            nSent = self.Send(data)
-            if nSent == SOCKET_ERROR:
-                if GetLastError() != WSAError.WSAEWOULDBLOCK:
-                    return True  # OnClose tells of it
-                nSent = 0
-            self.bytesOut += nSent
-        self._queue += data[nSent:]
+        self._queue += line
+
+    def flush(self) -> bool:
+        """Send what waits; returns False when the peer leaves too much of it waiting."""
+        if self._queue:
+            nSent = self.Send(self._queue)
+            if nSent != SOCKET_ERROR:
+                self.bytesOut += nSent
+                del self._queue[:nSent]
+            # Else there is no room, and OnSend tells when there is; or there is no connection, and OnClose tells that.
+        if self._leaving and not self._queue:
+            self.finish()
         return len(self._queue) <= _MOST_QUEUED
 
     def leave(self) -> None:
         """Receive no more lines, and end when what waits was sent."""
         self._leaving = True
-        if not self._queue:
-            self.finish()
+        self.flush()
 
     def unfinished(self) -> bool:
         return bool(self._queue)
@@ -90,16 +91,8 @@ class LineConnection(StreamConnection):
             self.wouldBlock()
 
     def OnSend(self, nErrorCode: int) -> None:
-        """The kernel takes more: send what waits."""
-        if self._queue:
-            nSent = self.Send(self._queue)
-            if nSent == SOCKET_ERROR:
-                self.wouldBlock()
-                return
-            self.bytesOut += nSent
-            del self._queue[:nSent]
-        if self._leaving and not self._queue:
-            self.finish()
+        """The kernel takes more."""
+        self.flush()
 
     def OnClose(self, nErrorCode: int) -> None:
         """The peer has sent all its lines, the last one perhaps without an end; or the connection is lost."""

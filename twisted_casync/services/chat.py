@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import deque
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -21,7 +20,6 @@ __all__ = ["ChatConnection", "ChatListener", "chat"]
 _log = Logger()
 
 _NICKNAME = re.compile(r"[\w-]{1,20}")
-_NICKNAME_EXPECTED = "* a nickname has 1 to 20 letters, digits, - and _"
 _HELP = "* /nick NAME, /who, /quit; anything else is said to everyone"
 
 
@@ -34,25 +32,44 @@ class ChatListener(StreamListener):
     def __init__(self, reactor: Any = None) -> None:
         super().__init__(ChatConnection, reactor)
         self.room: dict[str, ChatConnection] = {}
+        # Who was told something that is not sent yet; in the order in which that was.
+        self._told: dict[ChatConnection, None] = {}
+        self._flushing = False
 
     def say(self, line: str, but: ChatConnection | None = None) -> None:
-        """Send a line to everyone but one; who has not read too much of what was said is dropped, and that is said."""
-        lines: deque[tuple[str, ChatConnection | None]] = deque([(line, but)])
-        while lines:
-            line, but = lines.popleft()
-            data = encoded(line)
-            for key, member in tuple(self.room.items()):
-                if member is not but and not member.sendLine(data):
-                    # Out of the room first, so that its end is said here: one can follow from another.
-                    del self.room[key]
-                    lines.append((f"* {member.nickname} has left", None))
-                    member.drop()
+        """Tell everyone but one."""
+        self.tell(line, *(member for member in self.room.values() if member is not but))
+
+    def tell(self, line: str, *connections: ChatConnection) -> None:
+        """Have a line sent by `flush`."""
+        data = encoded(line)
+        for connection in connections:
+            connection.sendLine(data)
+            self._told[connection] = None
+
+    def flush(self) -> None:
+        """Send what was told, at the end of what told it; drop those who leave too much of it unread."""
+        if self._flushing:
+            return  # what an end within it tells is sent by the loop below, however many ends follow from one
+        self._flushing = True
+        try:
+            while self._told:
+                connection = next(iter(self._told))
+                del self._told[connection]
+                if not connection.flush():
+                    _log.warn("dropped: {peer}, who does not read", peer=connection.peer)
+                    connection.abort()
+        finally:
+            self._flushing = False
 
     def ended(self, connection: StreamConnection, nErrorCode: int) -> None:
         super().ended(connection, nErrorCode)
-        if isinstance(connection, ChatConnection) and self.room.get(connection.nickname.casefold()) is connection:
-            del self.room[connection.nickname.casefold()]
-            self.say(f"* {connection.nickname} has left")
+        if isinstance(connection, ChatConnection):
+            self._told.pop(connection, None)
+            if self.room.get(connection.nickname.casefold()) is connection:
+                del self.room[connection.nickname.casefold()]
+                self.say(f"* {connection.nickname} has left")
+                self.flush()
 
     def drain(self, clock: IReactorTime, grace: float) -> Deferred[None]:
         done = super().drain(clock, grace)
@@ -65,10 +82,7 @@ class ChatListener(StreamListener):
 
 
 class ChatConnection(LineConnection):
-    """One who takes part.
-
-    nickname: empty until it was chosen.
-    """
+    """One who takes part; `nickname` is empty until it was chosen."""
 
     __slots__ = ("nickname",)
 
@@ -93,22 +107,24 @@ class ChatConnection(LineConnection):
         elif line:
             self.listener.say(f"{self.nickname}: {line}", but=self)
 
+    def OnReceive(self, nErrorCode: int) -> None:
+        super().OnReceive(nErrorCode)
+        self.listener.flush()
+
+    def OnClose(self, nErrorCode: int) -> None:
+        super().OnClose(nErrorCode)
+        self.listener.flush()
+
     def lineLengthExceeded(self) -> None:
         self._tell(f"* too long: a line has {self.MAX_LENGTH} bytes at the most")
 
-    def drop(self) -> None:
-        """End it at once: it doesn't read, and nobody waits for it."""
-        _log.warn("dropped: {peer}, who does not read", peer=self.peer)
-        self.abort()
-
     def _tell(self, line: str) -> None:
-        if not self.sendLine(line):
-            self.drop()
+        self.listener.tell(line, self)
 
     def _rename(self, nickname: str) -> None:
         room, old = self.listener.room, self.nickname
         if not _NICKNAME.fullmatch(nickname):
-            self._tell(_NICKNAME_EXPECTED)
+            self._tell("* a nickname has 1 to 20 letters, digits, - and _")
         elif room.get(nickname.casefold(), self) is not self:
             self._tell(f"* {nickname} is here already; what else?")
         else:
