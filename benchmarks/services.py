@@ -285,7 +285,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=500)
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--guests", type=int, default=100)
-    parser.add_argument("--lines", type=int, default=400)
+    parser.add_argument("--lines", type=int, default=2000)
     parser.add_argument("--only", nargs="+", choices=["forward", "chat"], default=["forward", "chat"])
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--target", type=int, help=argparse.SUPPRESS)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import select
 import socket
+import sys
 from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
@@ -13,9 +18,8 @@ from _reactors import LIMIT, must
 from _streams import peerOf, portOf
 from twisted.internet.testing import MemoryReactorClock
 
-from twisted_casync import SOCK_DGRAM, SOCKET_ERROR
-from twisted_casync._strports import parseWhere
-from twisted_casync.services import SHIPPED, StreamListener
+from twisted_casync import SOCK_DGRAM, SOCKET_ERROR, CAsyncSocket, services
+from twisted_casync.services import SHIPPED, StreamListener, _datagram
 from twisted_casync.services._datagram import DatagramResponder
 from twisted_casync.services.chargen import ChargenListener, DatagramChargen
 from twisted_casync.services.daytime import DaytimeConnection
@@ -105,10 +109,7 @@ class Answered(DatagramEcho):
 
 
 def test_the_default_ports_are_those_that_are_not_answered() -> None:
-    from twisted_casync.services import _datagram
-
-    places = [parseWhere(where) for service in SHIPPED for where in service.where]
-    ports = {place.addrInfo[4][1] for place in places if place.kind == "datagram"}
+    ports = {int(where[4:]) for service in SHIPPED for where in service.where if where.startswith("udp:")}
     assert ports - {7009} == _datagram._OURS  # discard's answers nothing
 
 
@@ -134,8 +135,6 @@ def test_chargen_falls_silent_in_the_end(reactor: Any) -> None:
 
 
 def test_time_begins_anew_in_2036(reactor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     module = sys.modules[DatagramTime.__module__]
     responder = opened(DatagramTime(reactor))
     with socket.socket(type=socket.SOCK_DGRAM) as peer:
@@ -198,3 +197,28 @@ def test_an_answered_peer_has_some_time_to_end(reactor: Any) -> None:
     assert peer.recv(100) == b""
     peer.close()
     listener.Close()
+
+
+# -- all of them --
+
+
+def test_services_leave_the_private_names_of_the_socket_alone() -> None:
+    # An attribute of a subclass that has the name of one of CAsyncSocket's would silently replace it.
+    modules = [import_module(f"{services.__name__}.{found.name}") for found in iter_modules(services.__path__)]
+    classes = {
+        one
+        for module in modules
+        for _, one in inspect.getmembers(module, inspect.isclass)
+        if issubclass(one, CAsyncSocket) and one.__module__.startswith(services.__name__)
+    }
+    assert len(classes) > 15
+    for one in classes:
+        used = set(re.findall(r"(?:self\.|def )(_[a-zA-Z]\w*)", inspect.getsource(one)))
+        assert not used & set(dir(CAsyncSocket)), one
+
+
+def test_each_shipped_service_is_one_short_file() -> None:
+    for service in SHIPPED:
+        module = sys.modules[type(service).__module__]
+        assert module.__name__ == f"{services.__name__}.{service.name}"
+        assert len(inspect.getsource(module).splitlines()) <= 150

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from twisted.python import usage
 from zope.interface import implementer
 
 from twisted_casync import CAsyncSocket, IAsyncSocketService
-from twisted_casync.services._options import _seconds
 from twisted_casync.services._outgoing import OutgoingConnection
 from twisted_casync.services._relay import RelayConnection, RelayListener
 from twisted_casync.services._streamsonly import StreamOptions
@@ -60,12 +60,19 @@ class ForwardConnection(RelayConnection):
             outgoing.end(nErrorCode)
 
 
+def _time(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{text!r}, expected a number of seconds, more than 0")
+    return seconds
+
+
 class ForwardOptions(StreamOptions):
     """Where to go on to, and how long that may take: `self["to"]`, a Target, and `self["connect-timeout"]`."""
 
     optParameters: list[list[Any]] = [
         ["to", "t", None, f"Where to: {EXPECTED}.", Target.parse],
-        ["connect-timeout", None, 10.0, "How many seconds it may take to get there.", _seconds],
+        ["connect-timeout", None, 10.0, "How many seconds it may take to get there.", _time],
     ]
 
     def postOptions(self) -> None:
