@@ -27,7 +27,7 @@ _BATCH = 64
 _LAST_BATCHES = 16
 
 # Below are the ports of services, as 7 (echo), 19 (chargen), 53 (domain) and 123 (ntp); a client's is above. Zero is
-# nobody's. inetd of the BSDs draws the line here too.
+# nobody's. The inetd of OpenBSD draws the line here too.
 _FIRST_OF_CLIENTS = 1024
 
 # Where the services of this package answer unless they are told otherwise.

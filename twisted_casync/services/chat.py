@@ -24,7 +24,7 @@ _HELP = "* /nick NAME, /who, /quit; anything else is said to everyone"
 
 
 class ChatListener(StreamListener):
-    """Accepts who wants to take part; `room` has those with a nickname, by its folded form, in order of their coming."""
+    """Accepts who wants to take part; `room` has those with a nickname, by its folded form, in the order of coming."""
 
     def __init__(self, reactor: Any = None) -> None:
         super().__init__(ChatConnection, reactor)
