@@ -20,6 +20,7 @@ __all__ = ["RecordingSocket"]
 
 _T = TypeVar("_T", bound=type)
 
+
 def _recorded(cls: _T) -> _T:
     """
     Make each member of a C{RecordingSocket} one that writes its calls down.
@@ -154,4 +155,3 @@ class RecordingSocket(CAsyncSocket):
 
     def OnClose(self, nErrorCode: int) -> None:
         self._record("OnClose", nErrorCode, super().OnClose)
-
