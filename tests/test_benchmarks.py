@@ -77,7 +77,7 @@ def test_the_steps_of_a_message_are_measured() -> None:
 
 def test_forward_and_chat_are_measured_beside_others() -> None:
     client("socat")
-    brief = "--rounds 1 --megabytes 2 --messages 200 --guests 5 --lines 40".split()
+    brief = ["--rounds", "1", "--megabytes", "2", "--messages", "200", "--guests", "5", "--lines", "40"]
     command = [sys.executable, str(BENCHMARKS / "services.py"), *brief]
     outcome = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     rows = [line.split("|")[1:3] for line in outcome.stdout.splitlines() if re.match(r"\| [\w']", line)]
