@@ -137,3 +137,30 @@ def quietly(reactor: Any) -> None:
     """Some turns, in which nobody can do anything."""
     for _ in range(5):
         turn(reactor)
+
+
+@pytest.mark.parametrize("before", [b"", b"before"])
+def test_an_urgent_byte_and_the_end_before_the_target_is_reached(before: bytes) -> None:
+    with memoryReactor() as reactor, socket.create_server((LOCALHOST, 0)) as target:
+        listener = listening(reactor, "{}:{}".format(*target.getsockname()))
+        near = peerOf(listener)
+        near.sendall(before)
+        near.send(b"!", socket.MSG_OOB)
+        near.shutdown(socket.SHUT_WR)
+        turn(reactor)
+        (connection,) = listener.connections
+        quietly(reactor)
+        far, _ = target.accept()
+        far.settimeout(LIMIT)
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        quietly(reactor)
+        assert b"".join(iter(lambda: far.recv(100), b"")) == before + b"!"
+        far.sendall(b"answer")
+        far.close()
+        while listener.connections:
+            turn(reactor)
+        near.settimeout(LIMIT)
+        assert b"".join(iter(lambda: near.recv(100), b"")) == b"answer"
+        assert (connection.bytesIn, connection.bytesOut) == (len(before) + 1, 6)
+        near.close()
+        listener.Close()

@@ -84,8 +84,6 @@ class RelayConnection(StreamConnection):
         if nErrorCode != 0:
             self.end(nErrorCode)
             return
-        # Receives nothing, but passes the place of a last urgent byte: Close would reset the connection for it.
-        self.Receive(self._buffer)
         self._peerEnded = True
         if self.other is not None and not self.other._keeps():
             self.other.goOn()
@@ -98,7 +96,14 @@ class RelayConnection(StreamConnection):
         if not other._peerEnded:
             # Of no bytes: what waits there is announced, and comes in its order, an urgent byte or not.
             other.Receive(self._buffer, 0)
-        elif self._peerEnded and not other._keeps():
+            return
+        # An urgent byte that was announced before it could be sent is not announced again, and does not keep the end.
+        other.OnOutOfBandData(0)
+        if self._keeps() or self.other is None:
+            return  # OnSend comes here again; or the connection is lost
+        # Receives nothing, but passes the place of that byte: Close would reset the connection for it.
+        other.Receive(self._buffer)
+        if self._peerEnded and not other._keeps():
             self.end()
         else:
             self.ShutDown(self.sends)
