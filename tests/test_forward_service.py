@@ -428,7 +428,7 @@ def test_bad_targets(text: str) -> None:
         ((), "say where to: --to HOST:PORT"),
         (("--to", "nowhere"), "'nowhere', expected HOST:PORT"),
         (("--to", "a:1", "--connect-timeout", "0"), "expected a number of seconds, more than 0"),
-        (("--to", "a:1", "udp:0"), "'udp:0': this service has streams only"),
+        (("--to", "a:1", "udp:0"), "'udp:0': forward serves no datagrams"),
     ],
 )
 def test_a_bad_command_line_says_what_was_expected(arguments: tuple[str, ...], answer: str) -> None:
