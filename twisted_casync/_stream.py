@@ -112,6 +112,12 @@ class Stream(Conduit):
             self._name, self._peer, self._state = name, peer, _ESTABLISHED
             self.changed(now)
 
+    def connecting(self) -> None:
+        """
+        An attempt to connect begins, after one that failed say.
+        """
+        self._state, self._failure, self._ended = _SYN_SENT, WSAError.NO_ERROR, False
+
     def feed(self, data: bytes, now: bool = False) -> None:
         """
         Data has arrived.
@@ -330,9 +336,10 @@ class Stream(Conduit):
         """
         self.watcher = None
         self._state = _CLOSED
+        # Who carries it may want to know whether all was received.
+        self.carrier.close(self._options.get(_LINGER) == _RESETTING)
         self._chunks.clear()
         self.size = 0
-        self.carrier.close(self._options.get(_LINGER) == _RESETTING)
 
 
 class Backlog(Conduit):

@@ -1,6 +1,8 @@
 """
 Tools for testing what is built on C{CAsyncSocket}, and the class itself.
 
+    - L{MemoryNetwork}: sockets without descriptors, whose notifications come when the test says so; L{Faults}: what is
+      to go wrong there.
     - L{RecordingSocket}: a socket that remembers its notifications and lets a test wait for one.
     - L{Recording}: what happened to some of them, calls and notifications, as a list of L{Event}s.
     - C{python -m twisted_casync.testing conformance SCENARIOS TRACES}: plays recorded scenarios through the
@@ -12,7 +14,9 @@ Importing this installs no reactor.
 
 from __future__ import annotations
 
+from twisted_casync.testing._faults import Faults
+from twisted_casync.testing._network import MemoryNetwork
 from twisted_casync.testing._recorder import RecordingSocket
 from twisted_casync.testing._recording import Event, Recording
 
-__all__ = ["Event", "Recording", "RecordingSocket"]
+__all__ = ["Event", "Faults", "MemoryNetwork", "Recording", "RecordingSocket"]
