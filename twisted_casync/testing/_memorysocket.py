@@ -179,6 +179,7 @@ class MemorySocket(Stream):
         Have the options of a listener.
         """
         self._options.update(listener._options)
+        del self._options[_ACCEPTCONN]
 
     # -- what a socket has
 
