@@ -14,9 +14,18 @@ from _media import MEDIA, having, worldOf
 from _play import Script, play, turns
 from _reactors import Recorder
 
-__all__ = ["holds", "quiet"]
+from twisted_casync import SOCKET_ERROR, GetLastError, WSAError
+
+__all__ = ["failed", "holds", "quiet"]
 
 Behaviour = Callable[..., Script]
+
+
+def failed(code: WSAError, result: Any) -> bool:
+    """
+    @return: whether a member has failed, and why.
+    """
+    return result in (SOCKET_ERROR, False, None) and GetLastError() == code
 
 
 def quiet() -> Callable[[], bool]:
@@ -30,8 +39,8 @@ def holds(capability: str | None = None, lacking: bool = False, **kinds: type) -
     """
     Make a script a test over every medium, on every reactor that it can be on.
 
-    The script's parameters are the reactor, a connected socket that nothing is due of but what C{AsyncSelect} brings, and
-    its peer, which is another.
+    The script's parameters are the reactor, a connected socket that nothing is due of but what C{AsyncSelect} brings,
+    and its peer, which is another.
 
     @param capability: what the medium must have, of L{CAPABILITIES}.
     @param lacking: what it must not have, instead.

@@ -1,7 +1,8 @@
 """
 What a connection can be made of, each with the way to get a pair of connected sockets and with what it lacks.
 
-Whoever makes sockets of something else adds a row to L{MEDIA}: the contract (C{test_contract*.py}) then holds there too.
+Whoever makes sockets of something else adds a row to L{MEDIA}: the contract (C{test_contract*.py}) is to hold there
+too.
 """
 
 from __future__ import annotations
@@ -43,14 +44,17 @@ class Medium:
     """
     What connections are made of.
 
-    @ivar connect: with the reactor and two closed sockets: a script that connects the first, the subject, to the second.
+    @ivar connect: with the reactor and two closed sockets: a script that connects the first, the subject, to the
+        second.
     @ivar ways: the reactors that it is tested on, of L{WAYS}; or L{CLOCK}.
     @ivar lacks: those of L{CAPABILITIES} that it has not, each with the reason.
+    @ivar varies: those that it has in places, each with the reason.
     """
 
     connect: Callable[[Any, CAsyncSocket, CAsyncSocket], Script]
     ways: Sequence[str]
     lacks: Mapping[str, str] = field(default_factory=dict)
+    varies: Mapping[str, str] = field(default_factory=dict)
 
 
 def connected(*sockets: CAsyncSocket) -> Callable[[], bool]:
@@ -102,9 +106,9 @@ MEDIA: Final[dict[str, Medium]] = {
         ["epoll-window", "epoll-direct", "poll-window", "casync-window"],
         {
             "reset": "SO_LINGER does nothing to UNIX sockets (unix(7))",
-            "urgent data": "the sockets of socketpair() have MSG_OOB only in some kernels",
             "names": "they have none",
         },
+        {"urgent data": "Linux has it there since 5.15, where it was configured"},
     ),
     "transport": Medium(
         _transport,
@@ -130,7 +134,7 @@ def having(capability: str | None, lacking: bool = False) -> list[tuple[str, str
     return [
         (name, way)
         for name, medium in MEDIA.items()
-        if (capability in medium.lacks) == lacking
+        if (capability in medium.lacks) == lacking and capability not in medium.varies
         for way in medium.ways
     ]
 

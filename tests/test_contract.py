@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from _contract import holds, quiet
+from _contract import failed, holds, quiet
 from _media import CAPABILITIES, MEDIA
 from _play import Script
 from _reactors import Recorder, must
@@ -37,17 +37,10 @@ from twisted_casync import (
 )
 
 
-def failed(code: WSAError, result: Any) -> bool:
-    """
-    @return: whether a member has failed, and why.
-    """
-    return result in (SOCKET_ERROR, False, None) and GetLastError() == code
-
-
 def test_what_a_medium_lacks_is_something_that_there_is_and_has_a_reason() -> None:
     for medium in MEDIA.values():
-        assert set(medium.lacks) <= set(CAPABILITIES)
-        assert all(medium.lacks.values())
+        assert {*medium.lacks, *medium.varies} <= set(CAPABILITIES)
+        assert all(medium.lacks.values()) and all(medium.varies.values())
 
 
 # -- being told of data
