@@ -60,6 +60,7 @@ STRATA = (
     ("archive", "archive"),
     ("face", "__init__"),
     ("bridges", "bridges"),
+    ("bridges", "endpoints"),
     ("programs", "reactor"),
     ("programs", "_strports"),
     ("programs", "services"),
@@ -71,7 +72,7 @@ STRATA = (
 ORDER = [name for _, name in STRATA]
 CORE = [name for stratum, name in STRATA if stratum not in ("archive", "face", "bridges", "programs")]
 """
-What a socket is; the programs are applications, which do as applications do, and an archive knows no socket.
+What a socket is; bridges and programs are applications, which do as applications do, and an archive knows no socket.
 """
 
 FILES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
@@ -105,7 +106,7 @@ def imported(file: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level <= 1, "nothing here is nested that deep"
-            inside = f"{nameOf(file).rpartition('.')[0] if '/' in file else 'twisted_casync'}." if node.level else ""
+            inside = ".".join(["twisted_casync", *file.split("/")[:-1], ""]) if node.level else ""
             origin = (inside + (node.module or "")).rstrip(".")
             yield from (f"{origin}.{alias.name}" for alias in node.names)
 

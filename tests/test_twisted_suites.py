@@ -7,17 +7,13 @@ output, TCP, UDP, UNIX sockets, TLS, signals.  What can't pass is in L{LEFT_OUT}
 
 from __future__ import annotations
 
-import importlib
 import os
 import stat
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from twisted.internet.test.reactormixins import ReactorBuilder
+from _suites import suitesOf
 
 REACTORS = ("twisted_casync.reactor.CAsyncReactor", "_busy_reactor.BusyCAsyncReactor")
 
@@ -72,41 +68,5 @@ LEFT_OUT = {
 """The tests that are left out, when, and why."""
 
 
-@contextmanager
-def onlyOn(reactor: str) -> Iterator[None]:
-    """
-    Have Twisted make its tests for one reactor: the list is private, and has been there since 2008.
-    """
-    every = ReactorBuilder._reactors
-    ReactorBuilder._reactors = [reactor]
-    try:
-        yield
-    finally:
-        ReactorBuilder._reactors = every
-
-
-def suites(name: str, reactor: str) -> dict[str, Any]:
-    """
-    The tests of one module of Twisted's for one reactor, by their names.
-    """
-    module = importlib.import_module(f"twisted.internet.test.{name}")
-    made = {}
-    with onlyOn(reactor):
-        for attribute in list(vars(module)):
-            builder, _, of = attribute.rpartition("_")
-            if of == "SelectReactorTests":
-                # Whatever Twisted runs on the reactor that every platform has.
-                made.update(getattr(module, builder).makeTestCaseClasses())
-    return made
-
-
-for _name, _least in MODULES.items():
-    for _reactor in REACTORS:
-        _suites = suites(_name, _reactor)
-        _tests = [(suite, test) for suite in _suites.values() for test in dir(suite) if test.startswith("test_")]
-        assert len(_tests) >= _least, f"{_name} has {len(_tests)} tests for {_reactor}, and had {_least}"
-        for _suite, _test in _tests:
-            _is, _why = LEFT_OUT.get(_test, (False, ""))
-            if _is:
-                setattr(_suite, _test, pytest.mark.skip(_why)(getattr(_suite, _test)))
-        globals().update(_suites)
+for _reactor in REACTORS:
+    globals().update(suitesOf(MODULES, _reactor, {test: why for test, (now, why) in LEFT_OUT.items() if now}))

@@ -172,6 +172,7 @@ class Conduit:
 
     def close(self) -> None:
         """
-        Give it up.
+        Give it up: its handle is nobody's.
         """
-        raise NotImplementedError
+        self.watcher = None
+        _conduits.pop(self._handle, None)

@@ -104,7 +104,7 @@ class Attempt:
         """
         if failure is None:
             return WSAError.NO_ERROR if self.arrived() else None
-        if failure in _BROKEN:
+        if failure in _BROKEN and not (isinstance(self._sock, Stream) and self._sock.peer is None):
             return WSAError.NO_ERROR
         code = self.next() if self._left else failure
         return None if code in UNDER_WAY else code

@@ -334,7 +334,7 @@ class Stream(Conduit):
         """
         Give the stream up: what was sent still arrives, unless C{SO_LINGER} is set to no time.
         """
-        self.watcher = None
+        super().close()
         self._state = _CLOSED
         # Who carries it may want to know whether all was received.
         self.carrier.close(self._options.get(_LINGER) == _RESETTING)
@@ -394,7 +394,7 @@ class Backlog(Conduit):
         """
         Give it up: those that wait are reset.
         """
-        self.watcher = None
+        super().close()
         while self._waiting:
             stream = self._waiting.popleft()
             stream.setsockopt(*_LINGER, _RESETTING)

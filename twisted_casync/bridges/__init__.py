@@ -1,9 +1,19 @@
 """
-Between sockets and Twisted: a C{CAsyncSocket} over any transport.
+Between sockets and Twisted: a Twisted transport over a C{CAsyncSocket}, and a C{CAsyncSocket} over a Twisted transport.
 """
 
 from __future__ import annotations
 
 from twisted_casync.bridges._overtransport import SocketProtocol, connectOver, listenOver, reasonOf, transportOf
+from twisted_casync.bridges._view import IReactorOverCAsyncSocket, ReactorView, overCAsyncSockets
 
-__all__ = ["SocketProtocol", "connectOver", "listenOver", "reasonOf", "transportOf"]
+__all__ = [
+    "IReactorOverCAsyncSocket",
+    "ReactorView",
+    "SocketProtocol",
+    "connectOver",
+    "listenOver",
+    "overCAsyncSockets",
+    "reasonOf",
+    "transportOf",
+]

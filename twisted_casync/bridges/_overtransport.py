@@ -5,12 +5,14 @@ The protocol of the transport carries the stream of the socket.  What arrives is
 when nobody does the transport is paused; what is sent the transport takes as long as it does not ask its producer to
 pause.  So what back-pressure is to each of the two it is to the other.
 
-What a transport can't do a socket over it can't either: there is no urgent data, options are only remembered, and where
-it can't end one direction alone, C{ShutDown} ends the connection when what was sent has gone.
+What a transport can't do a socket over it can't either: there is no urgent data, and options are only remembered.
+Where it can't end one direction alone, C{ShutDown} ends the connection when what was sent has gone; where it can't be
+paused, as an SSH channel can't, what nobody receives is kept without bounds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -40,12 +42,21 @@ _MOST: Final = 65536
 """How many bytes may wait to be received before the transport is paused; and how many one Send gives it at most."""
 _FEW: Final = _MOST // 4
 """How many may still wait when it is resumed: not with each Receive of a program that is a little late."""
+_FINISHING: Final = ("loseWriteConnection", "closeStdin", "loseConnection")
+"""What ends this side's stream: of a connection, of a child process, of what can only end as a whole."""
 
 
-def _nameOf(address: Any) -> Any:
+def _nameOf(ask: Callable[[], Any]) -> Any:
     """
     The address of one end, as the socket module writes it; a string of an end that has none.
+
+    @param ask: a transport's C{getHost} or C{getPeer}.
     """
+    try:
+        address = ask()
+    except NotImplementedError:
+        # As of a child process.
+        return ""
     host, port = getattr(address, "host", None), getattr(address, "port", None)
     if not isinstance(host, str) or not isinstance(port, int):
         name = getattr(address, "name", None)
@@ -89,7 +100,7 @@ class Carrying(Protocol):
             self._call("registerProducer", self, True)
             self._produces = True
         transport = cast(Any, self.transport)
-        self.stream.connected(_nameOf(transport.getHost()), _nameOf(transport.getPeer()), not self._calling)
+        self.stream.connected(_nameOf(transport.getHost), _nameOf(transport.getPeer), not self._calling)
         self.made()
 
     def made(self) -> None:
@@ -102,7 +113,7 @@ class Carrying(Protocol):
         Data for the socket.
         """
         self.stream.feed(data, not self._calling)
-        if self.stream.size >= _MOST and not self._paused and self._open:
+        if self.stream.size >= _MOST and not self._paused and self._open and hasattr(self.transport, "pauseProducing"):
             self._paused = True
             self._call("pauseProducing")
 
@@ -181,8 +192,7 @@ class Carrying(Protocol):
         if self._open:
             self._produced()
             # Of the transport itself: one that wraps another hands on what it has not, beneath TLS say.
-            halves = hasattr(type(self.transport), "loseWriteConnection")
-            self._call("loseWriteConnection" if halves else "loseConnection")
+            self._call(next(name for name in _FINISHING if hasattr(type(self.transport), name)))
 
     def close(self, abort: bool) -> None:
         """
@@ -356,7 +366,7 @@ def listenOver(
 
     def listening(port: IListeningPort) -> IListeningPort:
         ports.append(port)
-        backlog.named(_nameOf(port.getHost()))
+        backlog.named(_nameOf(port.getHost))
         if not sock.Attach(backlog, lEvent):
             closing()
             raise OSError(errnoFromError(GetLastError()), GetLastError().message)

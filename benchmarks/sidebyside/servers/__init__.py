@@ -73,6 +73,8 @@ SERVERS: dict[str, Kind] = {
     "uvloop": Kind("uvloop Protocol", "on_asyncio", "protocol over uvloop", main=True),
     "twisted": Kind("Twisted Protocol", "on_twisted", "epoll", main=True),
     "twisted-casync": Kind("Twisted Protocol, casync reactor", "on_twisted", "casync"),
+    "over": Kind("Twisted Protocol over CAsyncSocket, epoll", "on_twisted", "epoll over", STREAMS),
+    "over-casync": Kind("Twisted Protocol over CAsyncSocket, casync", "on_twisted", "casync over", STREAMS),
     "direct": Kind("CAsyncSocket, direct, epoll", "on_casync", "epoll direct", ours=True, main=True),
     "window-poll": Kind("CAsyncSocket, window, poll", "on_casync", "poll", ours=True),
     "window-select": Kind("CAsyncSocket, window, select", "on_casync", "select", ours=True),

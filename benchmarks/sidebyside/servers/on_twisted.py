@@ -1,4 +1,4 @@
-"""Twisted's own transports, on its stock epoll reactor or on the casync reactor."""
+"""Twisted's protocols over its own transports or over CAsyncSockets, on its epoll reactor or the casync reactor."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from twisted_casync import SOCK_DGRAM, CAsyncSocket
 from twisted_casync import reactor as casyncreactor
+from twisted_casync.bridges import overCAsyncSockets, tcp
 
 from . import BACKLOG, DATAGRAM_BUFFER, announce, noDelay, pattern
 
@@ -65,22 +66,26 @@ INSTALL: dict[str, Callable[[], None]] = {"epoll": epollreactor.install, "casync
 
 
 def serve(service: str, buffer: int, option: str) -> None:
-    """Serve one of the services, on the reactor that `option` names."""
-    INSTALL[option]()
+    """Serve one of the services.
+
+    `option` is the name of the reactor; then "over" where the transports are CAsyncSockets.
+    """
+    name, _, over = option.partition(" ")
+    INSTALL[name]()
     # One that nobody sends to, so that the casync reactor has sockets to look for among what is ready.
     idle = CAsyncSocket()
-    if option == "casync" and not idle.Create(0, SOCK_DGRAM, lpszSocketAddress="127.0.0.1"):
+    if name == "casync" and not idle.Create(0, SOCK_DGRAM, lpszSocketAddress="127.0.0.1"):
         raise SystemExit("there is no socket to be had")
     from twisted.internet import reactor as installed
 
-    reactor: Any = installed
+    reactor: Any = overCAsyncSockets(installed) if over else installed
     if service == "datagrams":
         port = reactor.listenUDP(0, Datagrams(), interface="127.0.0.1", maxPacketSize=buffer)
         port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAM_BUFFER)
     else:
         kind = {"echo": Echo, "sink": Sink, "source": Source}[service]
         # What a transport receives at a time.
-        Connection.bufferSize = buffer
+        Connection.bufferSize = tcp.Connection.bufferSize = buffer
         Source.content = bytes(pattern(buffer))
         factory = ServerFactory.forProtocol(kind)
         port = reactor.listenTCP(0, factory, backlog=BACKLOG, interface="127.0.0.1")

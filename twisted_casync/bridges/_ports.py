@@ -1,0 +1,269 @@
+"""
+Who listens: the port, and the transports of what it accepts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from twisted.internet import error
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IListeningPort, ILoggingContext
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python import log
+from twisted.python.reflect import qual
+from zope.interface import implementer
+
+from twisted_casync import FD_ACCEPT, CAsyncSocket, GetLastError, WSAError, errnoFromError
+
+from ._connection import Connection
+from ._names import addressOf, prefixOf, realReactor
+from ._opening import bindingOf, familyOf, opened
+from ._reserve import reserve
+from ._turn import turnOf
+from ._wire import READING
+
+__all__ = ["Port", "Server"]
+
+_LISTENING: Final = int(FD_ACCEPT) | READING
+"""An accepted socket has its listener's mask: it need not select anything before it reads."""
+
+_log = Logger()
+
+
+class Server(Connection):
+    """
+    The transport of a connection that was accepted, or adopted.
+
+    @ivar server: the port that accepted it; L{None} where it was adopted.
+    @ivar sessionno: its number among those.
+    """
+
+    __slots__ = ("_kind", "_portNumber", "server", "sessionno")
+
+    def __init__(self, reactor: Any, server: Port | None, sessionno: int, portNumber: int) -> None:
+        """
+        @param portNumber: the local port.
+        """
+        super().__init__(reactor)
+        self.server = server
+        self.sessionno = sessionno
+        self._portNumber = portNumber
+        self._kind = type(self).__name__
+        self._selected = READING
+
+    def serve(self, protocol: Any, client: Any, host: str) -> None:
+        """
+        The connection is there: tell a protocol.
+
+        @param client: the address of the peer, as the socket module writes it.
+        @param host: the peer's host, as the log is to show it.
+        """
+        self._kind = type(protocol).__name__
+        self.begin(protocol, client, f"{self.sessionno},{host}")
+        protocol.makeConnection(self)
+
+    def __repr__(self) -> str:
+        return f"<{self._kind} #{self.sessionno} on {self._portNumber}>"
+
+
+@implementer(IListeningPort, ILoggingContext)
+class Port(CAsyncSocket):
+    """
+    Who listens for a factory, and makes it a transport of each connection.
+
+    @ivar reactor: the reactor that it was made through.
+    @ivar factory: for whom it listens.
+    @ivar port: the port that was asked for; L{None} where a socket was adopted.
+    @ivar interface: the address that was asked for.
+    """
+
+    def __init__(
+        self, port: Any, factory: Any, backlog: int = 50, interface: str = "", reactor: Any = None, kind: str = "TCP"
+    ) -> None:
+        """
+        @param port: a port, or what Twisted's C{makeBinding} makes.
+        @param kind: what the log calls it.
+        @raise ValueError: C{interface} is not the address of that binding.
+        """
+        super().__init__(realReactor(reactor))
+        self.reactor = reactor
+        if isinstance(port, int):
+            binding = interface, port, True, False
+        else:
+            binding = bindingOf(port)
+            if interface not in ("", binding[0]):
+                raise ValueError(f"interface {interface!r} is not that of the binding, {binding[0]!r}")
+        self._binding = binding
+        self.interface, self.port = binding[:2]
+        self.factory = factory
+        self.backlog = backlog
+        self.sessionno = 0
+        self._kind = kind
+        self._number = 0
+        self._turn = turnOf(realReactor(reactor))
+        self._accepting = True
+
+    def startListening(self) -> None:
+        """
+        Bind, and listen.
+
+        @raise CannotListenError: it can't.
+        """
+        try:
+            sock = opened(familyOf(self.interface), self._binding)
+        except OSError as problem:
+            raise error.CannotListenError(self.interface, self.port, problem) from None
+        self.listenWith(sock)
+
+    def listenWith(self, sock: Any) -> None:
+        """
+        Listen with a socket that is bound, and may be listening.
+
+        @raise CannotListenError: it can't.
+        """
+        if not (self.Attach(sock, _LISTENING) and self.Listen(self.backlog)):
+            code = GetLastError()
+            self.Close()
+            sock.close()
+            problem = OSError(errnoFromError(code), code.message.rstrip("."))
+            raise error.CannotListenError(self.interface, self.port, problem)
+        reserve.hold()
+        self._number = self.socket.getsockname()[1]
+        log.msg(f"{prefixOf(self.factory)} starting on {self._number}")
+        self.factory.doStart()
+
+    # -- the handlers
+
+    def OnAccept(self, nErrorCode: int) -> None:
+        """
+        A connection: make a transport of it.  While more wait, this is called again.
+        """
+        turn = self._turn
+        turn.telling = True
+        try:
+            self._accept()
+        finally:
+            turn.telling = False
+        if turn.due:
+            turn.conclude(self.reactor)
+
+    def _accept(self) -> None:
+        child = Server(self.reactor, self, self.sessionno, self._number)
+        client = self.Accept(child, True)
+        if client is None:
+            if GetLastError() is WSAError.WSAEMFILE:
+                self._turnAway()
+            return
+        self.sessionno += 1
+        try:
+            address = addressOf(client)
+            protocol = self.factory.buildProtocol(address)
+            if protocol is None:
+                child.Close()
+            else:
+                child.serve(protocol, client, address.host)
+        except Exception:
+            _log.failure("A connection from {client} could not be served", client=client)
+            if child.protocol is None:
+                child.Close()
+
+    def _turnAway(self) -> None:
+        """
+        There is no descriptor for a connection that waits: close all that do, one at a time.
+        """
+        if not reserve.isHeld():
+            _log.error("No descriptor is left for a connection to port {port}; it has to wait", port=self._number)
+            return
+        turned = 0
+        with reserve:
+            visitor = CAsyncSocket(realReactor(self.reactor))
+            while self.Accept(visitor):
+                visitor.Close()
+                turned += 1
+        _log.error(
+            "No descriptor was left for {turned} connections to port {port}; they were closed",
+            turned=turned,
+            port=self._number,
+        )
+
+    def OnClose(self, nErrorCode: int) -> None:
+        """
+        The reactor stops.
+        """
+        self._closed()
+
+    # -- the end
+
+    def stopListening(self) -> Deferred[None] | None:
+        """
+        Stop to accept connections.
+
+        @return: a Deferred that fires when the port is free; L{None} when it does not listen.
+        """
+        if self.socket is None:
+            return None
+        self.stopReading()
+        return deferLater(self.reactor, 0, self._closed)
+
+    loseConnection = stopListening
+
+    def _closed(self) -> None:
+        if self._number:
+            log.msg(f"({self._kind} Port {self._number} Closed)")
+            self._number = 0
+            self.Close()
+            self.factory.doStop()
+
+    # -- names
+
+    @property
+    def socket(self) -> Any:
+        """
+        The socket, as the socket module has it; L{None} when it does not listen.
+        """
+        return self._as_sock
+
+    def getHost(self) -> IPv4Address | IPv6Address:
+        """
+        @return: the address that it listens at.
+        """
+        return addressOf(self.socket.getsockname())
+
+    def isReading(self) -> bool:
+        """
+        @return: whether C{IReactorFDSet.getReaders} is to show it.
+        """
+        return self._accepting
+
+    def isWriting(self) -> bool:
+        """
+        @return: whether C{IReactorFDSet.getWriters} is to show it.
+        """
+        return False
+
+    def stopReading(self) -> None:
+        """
+        Accept no connections for now.
+        """
+        self._accepting = False
+        self.AsyncSelect(0)
+
+    def startReading(self) -> None:
+        """
+        Accept connections again.
+        """
+        self._accepting = True
+        self.AsyncSelect(_LISTENING)
+
+    def logPrefix(self) -> str:
+        """
+        @return: what names it in a line of Twisted's log.
+        """
+        return qual(type(self.factory))
+
+    def __repr__(self) -> str:
+        where = self._number or "(not listening)"
+        return f"<{type(self).__name__} of {type(self.factory).__name__} on {where}>"
