@@ -47,7 +47,13 @@ def holds(capability: str | None = None, lacking: bool = False, **kinds: type) -
     @param kinds: C{near} and C{far}, the classes of the two sockets.
     """
 
+    cases = having(capability, lacking)
+
     def decorate(script: Behaviour) -> Any:
+        if not cases:
+            # No medium is like that, so that there is no test.
+            return None
+
         @functools.wraps(script)
         def test(medium: str, way: str, **arguments: Any) -> None:
             def whole(reactor: Any) -> Script:
@@ -68,6 +74,6 @@ def holds(capability: str | None = None, lacking: bool = False, **kinds: type) -
         rest = list(inspect.signature(script).parameters.values())[3:]
         own = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("medium", "way")]
         test.__signature__ = inspect.Signature([*own, *rest])  # type: ignore[attr-defined]  # PEP 362
-        return pytest.mark.parametrize(("medium", "way"), having(capability, lacking))(test)
+        return pytest.mark.parametrize(("medium", "way"), cases)(test)
 
     return decorate
