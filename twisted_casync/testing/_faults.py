@@ -50,7 +50,7 @@ class Faults:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name in ("shortSends", "pieces"):
-                for size in (value,) if isinstance(value, int) else tuple(value):
+                for size in value if isinstance(value, Sequence) and not isinstance(value, str) else (value,):
                     _checked(field.name, size, 1, "bytes")
             elif field.name in ("blocked", "delay"):
                 if isinstance(value, bool) or not isinstance(value, (int, float)):

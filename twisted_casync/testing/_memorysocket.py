@@ -94,6 +94,10 @@ class MemorySocket(Stream):
             self.setsockopt(*option, network.buffer)
         network.opened(self)
 
+    def __repr__(self) -> str:
+        # The same each time, for recordings.
+        return f"<MemorySocket {self.getsockname()!r}>"
+
     @property
     def family(self) -> int:
         return self._family

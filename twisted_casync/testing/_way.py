@@ -201,8 +201,9 @@ class Way:
         self._call = None
         _, size, arrive = self._flight.popleft()
         self.flying -= size
-        self._schedule()
         arrive()
+        # Behind what that has brought about, so that each piece is told by itself to who receives at once.
+        self._schedule()
 
     def _arrived(self, data: bytes, urgent: bool) -> None:
         target = self.target
