@@ -40,6 +40,7 @@ STRATA = (
     ("edge", "_lookup"),
     ("edge", "_options"),
     ("edge", "_connecting"),
+    ("edge", "_observe"),
     ("edge", "_ownership"),
     ("edge", "_descriptor"),
     ("edge", "_fork"),
@@ -62,10 +63,16 @@ STRATA = (
     ("bridges", "bridges"),
     ("bridges", "endpoints"),
     ("programs", "reactor"),
+    ("programs", "_calls"),
+    ("programs", "testing"),
+    ("programs", "trace"),
+    ("programs", "_description"),
+    ("programs", "_inherited"),
+    ("programs", "_unixpath"),
+    ("programs", "_places"),
     ("programs", "_strports"),
     ("programs", "services"),
     ("programs", "tap"),
-    ("programs", "testing"),
 )
 """A module imports only what stands above it."""
 

@@ -17,6 +17,7 @@ from ._conduit import Conduit, conduitOf
 from ._connecting import Attempt, hasFinished, phaseOf, unconnected
 from ._member import member
 from ._notify import BOUND, CONNECTED, CONNECTING, DATAGRAM, LISTENING, NEW, OOB, UNNAMED, WRITE
+from ._observe import observers, opened
 from ._readiness import RELEASED, WRITABLE
 from ._sockaddr import ANY, UNIX, SockAddr, isSockAddr, named, portNumber, sized, sockaddr
 from ._threads import checkedReactor, conduitWindowOf, socketOf, windowOf
@@ -341,6 +342,8 @@ class Handle(Transfer):
         self._as_asked = listener._as_asked
         self._as_own(connection, window, CONNECTED, listener._as_rules.selected, listener._as_family)
         self._as_peer = address
+        if observers:
+            opened(self, listener)
         if listener._as_settings is not None:
             self._as_settings = listener._as_settings
             if self._as_settings.isSet(Option.SO_OOBINLINE):

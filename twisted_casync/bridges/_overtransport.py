@@ -6,12 +6,14 @@ when nobody does the transport is paused; what is sent the transport takes as lo
 pause.  So what back-pressure is to each of the two it is to the other.
 
 What a transport can't do a socket over it can't either: there is no urgent data, and options are only remembered.
-Where it can't end one direction alone, C{ShutDown} ends the connection when what was sent has gone; where it can't be
-paused, as an SSH channel can't, what nobody receives is kept without bounds.
+Where it can't end one direction alone, C{ShutDown} ends the connection when what was sent has gone.  One that knows
+nothing of producers, as an SSH channel, can't be paused, so that what nobody receives is kept without bounds, and does
+not say that it has enough: it takes one C{Send} in each turn of the reactor.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -19,6 +21,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectingCancelledError, ConnectionClosed
 from twisted.internet.interfaces import (
     IAddress,
+    IDelayedCall,
     IHalfCloseableProtocol,
     IListeningPort,
     IProtocol,
@@ -39,7 +42,7 @@ from ._losses import failedBy, lostBy
 __all__ = ["Carrying", "SocketProtocol", "connectOver", "listenOver", "reasonOf", "transportOf"]
 
 _MOST: Final = 65536
-"""How many bytes may wait to be received before the transport is paused; and how many one Send gives it at most."""
+"""How many bytes may wait to be received before the transport is paused."""
 _FEW: Final = _MOST // 4
 """How many may still wait when it is resumed: not with each Receive of a program that is a little late."""
 _FINISHING: Final = ("loseWriteConnection", "closeStdin", "loseConnection")
@@ -85,6 +88,7 @@ class Carrying(Protocol):
         self._calling = False
         # The transport has paused its producer, the socket; the socket has paused the transport.
         self._full = False
+        self._nextTurn: IDelayedCall | None = None
         self._paused = False
         self._open = False
         self._produces = False
@@ -133,6 +137,7 @@ class Carrying(Protocol):
         The connection is over.
         """
         self._open = self._produces = False
+        self._produced()
         self.reason = reason
         if not reason.check(ConnectionClosed):
             self._log.warn("{socket} lost its connection: {reason}", socket=self, reason=reason.getErrorMessage())
@@ -151,6 +156,7 @@ class Carrying(Protocol):
         The transport takes more.
         """
         self._full = False
+        self._nextTurn = None
         self.stream.roomy(not self._calling)
 
     def stopProducing(self) -> None:
@@ -165,7 +171,8 @@ class Carrying(Protocol):
         """
         @return: how many bytes a C{Send} can have taken.
         """
-        return 0 if self._full or not self._open else _MOST
+        # All of one Send, as Winsock takes it; what comes after it waits, if the transport has enough then.
+        return 0 if self._full or not self._open else sys.maxsize
 
     def carry(self, data: bytes, urgent: bool) -> None:
         """
@@ -176,6 +183,10 @@ class Carrying(Protocol):
         if urgent:
             raise OSError(errnoFromError(WSAError.WSAEOPNOTSUPP), WSAError.WSAEOPNOTSUPP.message)
         self._call("write", data)
+        if not self._produces and self._open:
+            # It never asks to wait: a program that sends as long as it can would never return.
+            self._full = True
+            self._nextTurn = self.stream.reactor.callLater(0, self.resumeProducing)
 
     def taken(self) -> None:
         """
@@ -196,8 +207,9 @@ class Carrying(Protocol):
 
     def close(self, abort: bool) -> None:
         """
-        Nobody uses the stream any more.
+        Nobody uses the stream any more.  One that was not all received is aborted, as TCP does (RFC 2525, 2.17).
         """
+        abort = abort or self.stream.size > 0
         if not self._open:
             return
         self._produced()
@@ -208,6 +220,12 @@ class Carrying(Protocol):
         self._call("abortConnection" if abort and hasattr(self.transport, "abortConnection") else "loseConnection")
 
     def _produced(self) -> None:
+        """
+        It sends nothing more.
+        """
+        if self._nextTurn is not None:
+            self._nextTurn.cancel()
+            self._nextTurn = None
         if self._produces:
             self._produces = False
             self._call("unregisterProducer")

@@ -7,10 +7,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from zope.interface import implementer
 
-from twisted_casync import MSG_OOB, SOCKET_ERROR, CAsyncSocket, GetLastError, IAsyncSocketService
-from twisted_casync.services._options import ServiceOptions
+from twisted_casync import MSG_OOB, SOCKET_ERROR, CAsyncSocket, GetLastError
+from twisted_casync.services._plugin import SocketService
 from twisted_casync.services._stream import StreamConnection, StreamListener
 
 __all__ = ["DatagramEcho", "EchoConnection", "EchoListener", "echo"]
@@ -134,15 +133,10 @@ class DatagramEcho(CAsyncSocket):
         return succeed(None)
 
 
-@implementer(IAsyncSocketService)
-class _Echo:
-    name = "echo"
-    description = "Send back what comes (RFC 862)."
-    options = ServiceOptions
-    where = ("tcp:7007", "udp:7007")
-
-    def listener(self, options: Any, kind: str) -> CAsyncSocket:
-        return EchoListener() if kind == "stream" else DatagramEcho()
-
-
-echo = _Echo()
+echo = SocketService(
+    "echo",
+    "Send back what comes (RFC 862).",
+    stream=EchoListener,
+    datagram=DatagramEcho,
+    where=("tcp:7007", "udp:7007"),
+)
