@@ -112,6 +112,12 @@ class Stream(Conduit):
             self._name, self._peer, self._state = name, peer, _ESTABLISHED
             self.changed(now)
 
+    def connecting(self) -> None:
+        """
+        An attempt to connect begins, after one that failed say.
+        """
+        self._state, self._failure, self._ended = _SYN_SENT, WSAError.NO_ERROR, False
+
     def feed(self, data: bytes, now: bool = False) -> None:
         """
         Data has arrived.

@@ -258,7 +258,7 @@ class SocketProtocol(Carrying):
         Attach the socket.
         """
         sock, self._sock = self._sock, None
-        if sock is not None and not sock.Attach(self.stream, self._lEvent):
+        if sock is not None and not CAsyncSocket.Attach(sock, self.stream, self._lEvent):
             self._log.error("{socket!r} can't be attached to its transport: {error}", socket=sock, error=GetLastError())
             self.close(True)
 
@@ -271,7 +271,7 @@ class _Connecting(Carrying):
     def __init__(self, sock: CAsyncSocket, lEvent: int, reactor: Any) -> None:
         super().__init__(reactor)
         self.waiting: Deferred[IProtocol] | None = None
-        if not _closed(sock).Attach(self.stream, lEvent):
+        if not CAsyncSocket.Attach(_closed(sock), self.stream, lEvent):
             raise OSError(errnoFromError(GetLastError()), GetLastError().message)
 
     def made(self) -> None:
@@ -385,7 +385,7 @@ def listenOver(
     def listening(port: IListeningPort) -> IListeningPort:
         ports.append(port)
         backlog.named(_nameOf(port.getHost))
-        if not sock.Attach(backlog, lEvent):
+        if not CAsyncSocket.Attach(sock, backlog, lEvent):
             closing()
             raise OSError(errnoFromError(GetLastError()), GetLastError().message)
         return port
