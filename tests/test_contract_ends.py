@@ -135,9 +135,7 @@ def test_where_there_is_no_half_close_ShutDown_ends_the_connection(
 
 @pytest.mark.parametrize("how", [CAsyncSocket.receives, CAsyncSocket.both])
 @holds("half close")
-def test_who_receives_no_more_is_told_of_the_end_only(
-    reactor: Any, near: Recorder, far: Recorder, how: int
-) -> Script:
+def test_who_receives_no_more_is_told_of_the_end_only(reactor: Any, near: Recorder, far: Recorder, how: int) -> Script:
     must(near.ShutDown(how))
     assert failed(WSAError.WSAESHUTDOWN, near.Receive(bytearray(1)))
     must(far.Send(b"unheard"))
