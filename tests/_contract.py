@@ -67,7 +67,7 @@ def holds(capability: str | None = None, lacking: bool = False, **kinds: type) -
                     sock.Close()
 
             with worldOf(way) as reactor:
-                play(reactor, whole(reactor))
+                play(reactor, whole(reactor), pace=0.0005)
 
         # pytest reads the parameters from here.
         del test.__wrapped__

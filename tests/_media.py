@@ -14,7 +14,7 @@ from socket import socketpair
 from typing import Any, Final
 
 from _play import Script
-from _reactors import REACTORS, WAYS, Recorder, must, reactorOf
+from _reactors import REACTORS, Recorder, must, reactorOf
 from _streams import LOCALHOST, listening, portOf
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 
@@ -46,7 +46,7 @@ class Medium:
 
     @ivar connect: with the reactor and two closed sockets: a script that connects the first, the subject, to the
         second.
-    @ivar ways: the reactors that it is tested on, of L{WAYS}; or L{CLOCK}.
+    @ivar ways: the reactors that it is tested on, of C{_reactors.WAYS}; or L{CLOCK}.
     @ivar lacks: those of L{CAPABILITIES} that it has not, each with the reason.
     @ivar varies: those that it has in places, each with the reason.
     """
@@ -100,7 +100,8 @@ def _memoryByMembers(network: Any, near: CAsyncSocket, far: CAsyncSocket) -> Scr
 _NOTHING_TO_DUPLICATE: Final = "there is no descriptor to duplicate"
 
 MEDIA: Final[dict[str, Medium]] = {
-    "tcp": Medium(_tcp, WAYS),
+    # What the direct way has of its own, the tests of the members have on every reactor.
+    "tcp": Medium(_tcp, [*WINDOWS, "select-direct", "uvloop-direct"]),
     "unix": Medium(
         _unix,
         ["epoll-window", "epoll-direct", "poll-window", "casync-window"],
@@ -114,7 +115,6 @@ MEDIA: Final[dict[str, Medium]] = {
         _transport,
         WINDOWS,
         {
-            "reset by unread data": "a transport that loses its connection says so to nobody",
             "urgent data": "transports have none",
             "duplicates": _NOTHING_TO_DUPLICATE,
             "buffer sizes": "options are only remembered",

@@ -125,7 +125,8 @@ class MemorySocket(Stream):
         """
         The connection was not made.
         """
-        self.named(self._bound)
+        # The address stays, the port only of one that was bound (tcp_done() in Linux).
+        self.named((self.getsockname()[0], self._bound[1]))
         self.out.target = None
         self.lose(code)
 

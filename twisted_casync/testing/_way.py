@@ -163,7 +163,7 @@ class Way:
         """
         source = self.source
         if self.target is not None and not source.isLost():
-            if abort or source.size:
+            if abort or not source.isDrained():
                 self.reset()
             else:
                 self.finish()
