@@ -139,6 +139,15 @@ class Stream(Conduit):
             self._urgent, self._mark = byte, self.size
             self.changed(now)
 
+    def withdraw(self) -> bytes:
+        """
+        Take back what was fed and not received.
+        """
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        self.size = 0
+        return data
+
     def end(self, now: bool = False) -> None:
         """
         The peer's stream has ended.
@@ -410,9 +419,10 @@ class Backlog(Conduit):
 
     def close(self) -> None:
         """
-        Give it up: those that wait are reset.
+        Give it up: those that wait are reset, and those that come later find no room.
         """
         super().close()
+        self._most = 0
         while self._waiting:
             stream = self._waiting.popleft()
             stream.setsockopt(*_LINGER, _RESETTING)

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 
 from twisted_casync._description import Arguments, read
 from twisted_casync._places import BoundPlace, InheritedPlace, Place, UnixPlace, nameOf
+from twisted_casync._tlsplace import TLSPlace
 
 __all__ = ["EXPECTED", "SCHEMES", "Place", "Scheme", "nameOf", "parseWhere"]
 
 # sun_path of <sys/un.h> has 108 bytes, the last one for the terminating NUL.
 _LONGEST_PATH = 107
+
+_TLS_ARGUMENTS = ("privateKey", "certKey", "extraCertChain", "sslmethod", "dhParameters")
 
 _DOMAINS = ("INET", "INET6", "UNIX")
 
@@ -95,6 +98,15 @@ def _unixPlace(description: str, scheme: str, arguments: Arguments) -> Place:
     )
 
 
+def _tlsPlace(description: str, scheme: str, arguments: Arguments) -> Place:
+    if arguments.text("port") is None or arguments.text("privateKey") is None:
+        raise ValueError(f"expected {scheme}:PORT:privateKey=FILE at least")
+    version = "tcp6" if ":" in (arguments.text("interface") or "") else "tcp"
+    host, port = _ipPlace(description, version, arguments).hostAndPort()
+    files = {name: arguments.text(name) for name in _TLS_ARGUMENTS}
+    return TLSPlace(description, scheme, host, port, _backlog(arguments), files)
+
+
 def _inheritedPlace(description: str, scheme: str, arguments: Arguments) -> Place:
     domain, name = arguments.text("domain"), arguments.text("name")
     # systemd passes far fewer; the number has to have an end.
@@ -119,6 +131,11 @@ SCHEMES = {
     "udp": _UDP,
     "udp6": _UDP,
     "unix": Scheme(("address", "mode", "backlog", "lockfile"), _unixPlace),
+    # In the order of Twisted's own.
+    "ssl": Scheme(
+        (*("port", "privateKey", "certKey", "sslmethod"), *("interface", "backlog", "extraCertChain", "dhParameters")),
+        _tlsPlace,
+    ),
     "systemd": Scheme(("domain", "index", "name"), _inheritedPlace),
 }
 """All schemes, by their names."""
@@ -126,4 +143,5 @@ SCHEMES = {
 EXPECTED = r"""tcp:PORT[:interface=ADDRESS][:backlog=N]    (tcp6 for IPv6)
 udp:PORT[:interface=ADDRESS]                (udp6 for IPv6)
 unix:PATH[:mode=OCTAL][:backlog=N][:lockfile=0]
+ssl:PORT:privateKey=FILE[:certKey=FILE]     (TLS; and more: docs/tls.md)
 systemd:domain=INET|INET6|UNIX:index=N      (or name=NAME; socket activation)"""

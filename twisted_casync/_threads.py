@@ -28,6 +28,7 @@ __all__ = [
     "conduitWindowOf",
     "isInitialised",
     "openSockets",
+    "reactorOf",
     "reactorOfThread",
     "socketOf",
     "windowOf",
@@ -70,6 +71,20 @@ def isInitialised() -> bool:
     return threading.get_ident() == primary
 
 
+def reactorOf(reactor: Any) -> Any:
+    """
+    @param reactor: a provider of C{IReactorFDSet}; L{None} for this thread's, or the global one.
+    @return: which it is.
+    """
+    if reactor is None:
+        reactor = _thread.reactor
+    if reactor is None:
+        from twisted.internet import reactor as default
+
+        reactor = default
+    return reactor
+
+
 def windowOf(reactor: Any) -> BaseWindow | None:
     """
     The socket window of a reactor, in this thread.
@@ -79,12 +94,7 @@ def windowOf(reactor: Any) -> BaseWindow | None:
     """
     if not isInitialised():
         return None
-    if reactor is None:
-        reactor = _thread.reactor
-    if reactor is None:
-        from twisted.internet import reactor as default
-
-        reactor = default
+    reactor = reactorOf(reactor)
     key = id(reactor), True
     window = _thread.windows.get(key)
     if window is None:
