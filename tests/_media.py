@@ -26,7 +26,7 @@ __all__ = ["CAPABILITIES", "MEDIA", "Medium", "connected", "having", "worldOf"]
 
 CAPABILITIES: Final = {
     "half close": "one direction ends, and the other goes on",
-    "reset": "a connection can be aborted, and the peer is told so",
+    "reset": "a connection can be aborted, and the peer is told WSAECONNRESET",
     "reset by unread data": "who closes with something unread resets the connection",
     "urgent data": "a byte overtakes the others",
     "names": "both ends have addresses",

@@ -51,6 +51,7 @@ def test_data_is_told_once_until_it_is_received(reactor: Any, near: Recorder, fa
     must(far.Send(b"abc"))
     yield lambda: near.told != []
     must(far.Send(b"def"))
+    yield lambda: near.IOCtl(FIONREAD) == 6
     yield quiet()
     assert near.told == told("OnReceive")
     assert near.Receive(bytearray(4)) == 4

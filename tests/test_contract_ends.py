@@ -164,6 +164,15 @@ def test_a_reset_is_told_once_and_members_fail_with_it(reactor: Any, near: Recor
     assert near.told == 2 * told("OnClose", code=RESET)
 
 
+@holds("reset", lacking=True)
+def test_where_there_is_no_reset_an_abort_is_told_as_an_end(reactor: Any, near: Recorder, far: Recorder) -> Script:
+    abort(far)
+    yield lambda: near.told != []
+    yield quiet()
+    assert near.names() == ["OnClose"]
+    assert near.Receive(bytearray(1)) in (0, -1)
+
+
 @holds("reset")
 def test_a_reset_does_not_wait_for_what_is_unread(reactor: Any, near: Recorder, far: Recorder) -> Script:
     must(far.Send(b"unread"))
