@@ -40,6 +40,7 @@ STRATA = (
     ("edge", "_lookup"),
     ("edge", "_options"),
     ("edge", "_connecting"),
+    ("edge", "_observe"),
     ("edge", "_ownership"),
     ("edge", "_descriptor"),
     ("edge", "_fork"),
@@ -63,6 +64,9 @@ STRATA = (
     ("bridges", "endpoints"),
     ("bridges", "tls"),
     ("programs", "reactor"),
+    ("programs", "_calls"),
+    ("programs", "testing"),
+    ("programs", "trace"),
     ("programs", "_description"),
     ("programs", "_inherited"),
     ("programs", "_unixpath"),
@@ -71,7 +75,6 @@ STRATA = (
     ("programs", "_strports"),
     ("programs", "services"),
     ("programs", "tap"),
-    ("programs", "testing"),
 )
 """A module imports only what stands above it."""
 

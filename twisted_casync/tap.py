@@ -14,6 +14,7 @@ from twisted_casync._strports import parseWhere
 from twisted_casync.services import SHIPPED, AsyncSocketService, Limits, ServiceOptions, SocketService
 from twisted_casync.services._discovery import Registered, registered
 from twisted_casync.services._naming import Unusable, inOneLine
+from twisted_casync.services._seen import SeenOptions, seen
 
 __all__ = ["Options", "makeService"]
 
@@ -33,7 +34,7 @@ class _Commands:
         return found.service().options()
 
 
-class Options(usage.Options):
+class Options(SeenOptions):
     """The command line of `twistd casync`; the service's own part is in `subOptions`.
 
     Whatever is wrong with a plugin is a usage error of those that ask for it, and of nobody else.
@@ -134,4 +135,5 @@ def makeService(options: Options) -> IService:
     factory = partial(options.service.listener, chosen)
     # A plugin's options need not be ours.
     limits = chosen.limits() if isinstance(chosen, ServiceOptions) else Limits()
-    return AsyncSocketService(factory, options.where, grace=chosen.get("grace", 5.0), limits=limits)
+    service = AsyncSocketService(factory, options.where, grace=chosen.get("grace", 5.0), limits=limits)
+    return seen(options, str(options.subCommand), service)

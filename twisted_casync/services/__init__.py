@@ -16,8 +16,14 @@ from twisted_casync.services._options import ServiceOptions
 from twisted_casync.services._plugin import SocketService
 from twisted_casync.services._service import AsyncSocketService
 from twisted_casync.services._stream import StreamConnection, StreamListener
+from twisted_casync.services.chargen import chargen
+from twisted_casync.services.chat import chat
+from twisted_casync.services.daytime import daytime
+from twisted_casync.services.discard import discard
 from twisted_casync.services.echo import echo
+from twisted_casync.services.forward import forward
 from twisted_casync.services.run import run
+from twisted_casync.services.time import time
 
 __all__ = [
     "SHIPPED",
@@ -29,4 +35,4 @@ __all__ = [
     "StreamListener",
 ]
 
-SHIPPED = (echo, run)
+SHIPPED = (echo, discard, chargen, daytime, time, forward, chat, run)

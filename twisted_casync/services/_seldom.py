@@ -50,7 +50,9 @@ class Seldom:
 
     def _warn(self) -> None:
         others = f" (and {self._unsaid - 1} others)" if self._unsaid > 1 else ""
-        self._log.warn(self._text, others=others, count=self._unsaid, **self._last)
+        # What is written later, or as JSON, has to be what it is now.
+        said = {name: value if isinstance(value, (int, float)) else str(value) for name, value in self._last.items()}
+        self._log.warn(self._text, others=others, count=self._unsaid, **said)
         self._unsaid, self._last = 0, {}
 
     def _over(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -26,16 +27,18 @@ class StreamConnection(CAsyncSocket):
 
     listener: the StreamListener that it belongs to.
 
-    peer: the name of the other end in the log. bytesIn, bytesOut: received and sent so far; when the service
-    stops, and for --idle-timeout, they tell traffic from silence.
+    peer: the name of the other end in the log. since: when it was accepted, as time.monotonic tells it. bytesIn,
+    bytesOut: received and sent so far; when the service stops, and for --idle-timeout, they tell traffic from
+    silence.
     """
 
-    __slots__ = ("bytesIn", "bytesOut", "listener", "peer")
+    __slots__ = ("bytesIn", "bytesOut", "listener", "peer", "since")
 
     def __init__(self, listener: StreamListener) -> None:
         super().__init__(listener.reactor)
         self.listener = listener
         self.peer = ""
+        self.since = 0.0
         self.bytesIn = 0
         self.bytesOut = 0
 
@@ -80,11 +83,15 @@ class StreamConnection(CAsyncSocket):
 class StreamListener(CAsyncSocket):
     """Accepts connections, logs their beginning and end, and lets them finish when the service stops.
 
+    What it logs has fields for programs that read logs: event is "accepted", "closed" or "refused", service is where
+    the connection's class is from, and peer, bytesIn, bytesOut, seconds and why (a Winsock code's name, or nothing)
+    are what they say.
+
     makeConnection: called with this listener, returns a new StreamConnection without a socket. It may come to
         none: nobody may be waiting, or a limit be reached. So nothing is opened there.
     reactor: as CAsyncSocket's.
 
-    connections: those that are open.
+    connections: those that are open. service: as in the log.
     """
 
     def __init__(self, makeConnection: Callable[[Any], StreamConnection], reactor: Any = None) -> None:
@@ -94,6 +101,7 @@ class StreamListener(CAsyncSocket):
         self._make = makeConnection
         # In the name of the module that makes the listener, so that the log says which service speaks.
         self._log = Logger(namespace=makeConnection.__module__)
+        self.service = makeConnection.__module__.rpartition(".")[2]
         self._accepted = 0
         self._draining: Drain | None = None
         self._limiter: Limiter | None = None
@@ -111,11 +119,12 @@ class StreamListener(CAsyncSocket):
             return False
         self._accepted += 1
         connection.peer = self._nameOfPeer(address)
-        if self._limiter is not None and not self._limiter.admit(connection, address):
+        if self._limiter is not None and not self._limiter.admit(connection, address, self.service):
             connection.Close()
             return True
         self.connections.add(connection)
-        self._log.info("connected: {peer}", peer=connection.peer)
+        connection.since = time.monotonic()
+        self._log.info("connected: {peer}", event="accepted", service=self.service, peer=connection.peer)
         return True
 
     def ended(self, connection: StreamConnection, nErrorCode: int) -> None:
@@ -125,13 +134,17 @@ class StreamListener(CAsyncSocket):
         self.connections.remove(connection)
         if self._limiter is not None:
             self._limiter.ended(connection)
-        why = f", {WSAError(nErrorCode)}: {WSAError(nErrorCode).message}" if nErrorCode else ""
+        error = WSAError(nErrorCode)
         self._log.info(
-            "closed: {peer} ({bytesIn} bytes in, {bytesOut} out{why})",
+            "closed: {peer} ({bytesIn} bytes in, {bytesOut} out{ending})",
+            event="closed",
+            service=self.service,
             peer=connection.peer,
             bytesIn=connection.bytesIn,
             bytesOut=connection.bytesOut,
-            why=why,
+            seconds=round(time.monotonic() - connection.since, 6),
+            why=error.name if error else "",
+            ending=f", {error}: {error.message}" if error else "",
         )
         if self._draining is not None:
             self._draining.ended()
@@ -163,4 +176,10 @@ class StreamListener(CAsyncSocket):
 
     def _refused(self, error: WSAError) -> None:
         if error != WSAError.WSAEWOULDBLOCK:
-            self._log.error("cannot accept: {error}: {message}", error=error, message=error.message)
+            self._log.error(
+                "cannot accept: {why}: {message}",
+                event="refused",
+                service=self.service,
+                why=error.name,
+                message=error.message,
+            )
