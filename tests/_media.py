@@ -16,6 +16,7 @@ from typing import Any, Final
 from _play import Script
 from _reactors import REACTORS, Recorder, must, reactorOf
 from _streams import LOCALHOST, listening, portOf
+from _tls import tlsPair
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 
 from twisted_casync import CAsyncSocket
@@ -88,6 +89,12 @@ def _transport(reactor: Any, near: CAsyncSocket, far: CAsyncSocket) -> Script:
     listener.Close()
 
 
+def _tls(reactor: Any, near: CAsyncSocket, far: CAsyncSocket) -> Script:
+    listener = tlsPair(reactor, far, near)
+    yield connected(near, far)
+    listener.Close()
+
+
 def _memory(network: Any, near: CAsyncSocket, far: CAsyncSocket) -> Script:
     network.pair(far, near)
     yield connected(near, far)
@@ -116,6 +123,18 @@ MEDIA: Final[dict[str, Medium]] = {
         WINDOWS,
         {
             "urgent data": "transports have none",
+            "duplicates": _NOTHING_TO_DUPLICATE,
+            "buffer sizes": "options are only remembered",
+        },
+    ),
+    "tls": Medium(
+        _tls,
+        ["epoll-window", "asyncio-window", "casync-window"],
+        {
+            "half close": "who is told of the end of TLS has answered it already",
+            "reset": "the end of a TCP connection that is not the end of TLS is WSAECONNABORTED, however it came",
+            "reset by unread data": "so is this one",
+            "urgent data": "TLS has none",
             "duplicates": _NOTHING_TO_DUPLICATE,
             "buffer sizes": "options are only remembered",
         },
