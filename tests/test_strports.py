@@ -69,9 +69,9 @@ def test_sockets_of_systemd(description: str, which: tuple[str | None, int | Non
 @pytest.mark.parametrize(
     ("description", "wrong"),
     [
-        ("", "expected one of tcp, tcp6, udp, udp6, unix, systemd and"),
+        ("", "expected one of tcp, tcp6, udp, udp6, unix, ssl, systemd and"),
         ("7007", r"tcp:7007\?"),
-        ("http:80", "expected one of tcp, tcp6, udp, udp6, unix, systemd and"),
+        ("http:80", "expected one of tcp, tcp6, udp, udp6, unix, ssl, systemd and"),
         ("tcp=80", "expected one of"),
         ("--grace", "options stand before the places"),
         ("tcp", "the port is missing, expected tcp:PORT"),

@@ -54,7 +54,7 @@ class _Connecting(Carrying):
         self.reason = reason
         code = failedBy(reason)
         if code is WSAError.WSAECONNABORTED and not reason.check(CancelledError, ConnectingCancelledError):
-            self._log.warn("there is no connection: {why}", why=reason.getErrorMessage())
+            _log.warn("there is no connection: {why}", why=reason.getErrorMessage())
         self.stream.lose(code)
 
     def close(self, abort: bool) -> None:
@@ -75,7 +75,7 @@ class _Accepted(Carrying):
 
     def made(self) -> None:
         if not self._backlog.offer(self.stream, not self._calling):
-            self._log.warn("a connection to {name} is turned away: too many wait", name=self._backlog.getsockname())
+            _log.warn("a connection to {name} is turned away: too many wait", name=self._backlog.getsockname())
             self.stream.close()
 
 

@@ -84,6 +84,10 @@ def nameOf(ask: Callable[[], Any]) -> Any:
     return (host, port, address.flowInfo, address.scopeID) if hasattr(address, "flowInfo") else (host, port)
 
 
+# Not one of a class: an event would refer to the protocol, for as long as somebody keeps the event.
+_log = Logger()
+
+
 class _Life(IntEnum):
     """
     Where a transport is in its life.
@@ -110,8 +114,6 @@ class Carrying(Protocol):
     @ivar stream: what a socket has instead of a descriptor.
     @ivar reason: how the connection has ended, or why it was not made; L{None} before.
     """
-
-    _log = Logger()
 
     def __init__(self, reactor: Any, patience: float = HANDSHAKE, stream: Stream | None = None) -> None:
         """
@@ -224,12 +226,14 @@ class Carrying(Protocol):
         self._untime()
         self.reason = reason = self.reason or reason
         if life is _Life.SHAKING:
-            self._log.warn("no TLS with {peer}: {reason}", peer=self._peer(), reason=wordsOf(reason, self.transport))
+            # The way to OpenSSL's error is nobody's, and refers to all that was on it.
+            reason.cleanFailure()
+            _log.warn("no TLS with {peer}: {reason}", peer=self._peer(), reason=wordsOf(reason, self.transport))
             self.stream.lose(failedBy(reason), not self._calling)
             return
         if not reason.check(ConnectionClosed) and life is not _Life.LEFT:
             why = wordsOf(reason, self.transport)
-            self._log.warn("the connection with {peer} is lost: {reason}", peer=self._peer(), reason=why)
+            _log.warn("the connection with {peer} is lost: {reason}", peer=self._peer(), reason=why)
         self.stream.lose(lostBy(reason, self.transport), not self._calling)
 
     def _peer(self) -> str:
@@ -386,7 +390,7 @@ class SocketProtocol(Carrying):
         """
         sock, self._sock = self._sock, None
         if sock is not None and not CAsyncSocket.Attach(sock, self.stream, self._lEvent):
-            self._log.error("{socket!r} can't be attached to its transport: {error}", socket=sock, error=GetLastError())
+            _log.error("{socket!r} can't be attached to its transport: {error}", socket=sock, error=GetLastError())
             self.close(True)
 
 
