@@ -16,18 +16,19 @@ from typing import Any, Final
 from _play import Script
 from _reactors import REACTORS, Recorder, must, reactorOf
 from _streams import LOCALHOST, listening, portOf
-from _tls import tlsPair
+from _tls import client, listeningTLS
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 
 from twisted_casync import CAsyncSocket
 from twisted_casync.bridges import connectOver, listenOver
 from twisted_casync.testing import MemoryNetwork
+from twisted_casync.tls import connectTLS
 
 __all__ = ["CAPABILITIES", "MEDIA", "Medium", "connected", "having", "worldOf"]
 
 CAPABILITIES: Final = {
     "half close": "one direction ends, and the other goes on",
-    "reset": "a connection can be aborted, and the peer is told WSAECONNRESET",
+    "reset": "a connection can be aborted, and the peer is told so",
     "reset by unread data": "who closes with something unread resets the connection",
     "urgent data": "a byte overtakes the others",
     "names": "both ends have addresses",
@@ -90,7 +91,8 @@ def _transport(reactor: Any, near: CAsyncSocket, far: CAsyncSocket) -> Script:
 
 
 def _tls(reactor: Any, near: CAsyncSocket, far: CAsyncSocket) -> Script:
-    listener = tlsPair(reactor, far, near)
+    listener = listeningTLS(reactor, OnAccept=lambda self: must(self.Accept(near)))
+    connectTLS(far, LOCALHOST, portOf(listener), client())
     yield connected(near, far)
     listener.Close()
 
@@ -129,11 +131,11 @@ MEDIA: Final[dict[str, Medium]] = {
     ),
     "tls": Medium(
         _tls,
-        ["epoll-window", "asyncio-window", "casync-window"],
+        WINDOWS,
         {
-            "half close": "who is told of the end of TLS has answered it already",
-            "reset": "the end of a TCP connection that is not the end of TLS is WSAECONNABORTED, however it came",
-            "reset by unread data": "so is this one",
+            "reset": "who is cut off hears that something may be missing, WSAECONNABORTED (RFC 8446, 6.1)",
+            "reset by unread data": "as for reset",
+            "half close": "TLS ends both directions at once (RFC 8446, 6.1)",
             "urgent data": "TLS has none",
             "duplicates": _NOTHING_TO_DUPLICATE,
             "buffer sizes": "options are only remembered",

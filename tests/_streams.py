@@ -33,6 +33,8 @@ def peerOf(listener: CAsyncSocket) -> socket.socket:
     """
     host, port = must(listener.GetSockName())
     peer = socket.create_connection((host, port), LIMIT)
+    # What is sent in two pieces arrives at once, not when the first is acknowledged (Nagle's algorithm, RFC 896).
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     poller = select.poll()
     poller.register(listener, select.POLLIN)
     assert poller.poll(LIMIT * 1000)

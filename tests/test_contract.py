@@ -195,7 +195,10 @@ def test_a_send_that_would_block_brings_OnSend_once_there_is_room(
             break
         near.told.clear()
         sent += fill(near)
-    assert failed(WSAError.WSAEWOULDBLOCK, near.Send(b"x"))
+    # Linux takes a little more than it announces.
+    while (count := near.Send(b"x")) == 1:
+        sent += 1
+    assert failed(WSAError.WSAEWOULDBLOCK, count)
     far.handlers["OnReceive"] = Recorder.readAll
     must(far.AsyncSelect(FD_READ))
     yield lambda: near.told != [] and len(far.received) == sent

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import random
+import resource
 import select
 import signal
 import socket
@@ -22,6 +23,7 @@ from _clients import connect, fill, pattern, read, readAll, run, stopped, urgent
 from _twistd import PATIENCE, Child, client, twistd
 
 from twisted_casync.services._target import Target
+from twisted_casync.services.forward import ForwardOptions
 
 # Bytes in each direction of the test of its memory.
 BULK = 1_000_000_000 if os.environ.get("TWISTED_CASYNC_LONG") else 150_000_000
@@ -302,18 +304,19 @@ def test_a_target_that_refuses_resets_the_client() -> None:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
         with twistd("forward", "--to", f"127.0.0.1:{port}", LOOPBACK) as child:
-            with connect(child.listening("tcp")) as near:
-                name = "{}:{}".format(*near.getsockname())
-                with pytest.raises(ConnectionResetError):
-                    readAll(near)
-            child.waitFor(rf"forward#warn\] cannot connect to 127.0.0.1:{port} for tcp {name}: WSAECONNREFUSED: .+$")
-            child.waitFor(rf"closed: tcp {name} \(0 bytes in, 0 out, WSAECONNREFUSED: .+\)$")
+            # It may be reset before it knows that it was connected.
+            with pytest.raises(ConnectionResetError), connect(child.listening("tcp")) as near:
+                readAll(near)
+            name = child.waitFor(
+                rf"forward#warn\] cannot connect to 127.0.0.1:{port} for (tcp \S+): WSAECONNREFUSED: .+$"
+            )[1]
+            child.waitFor(rf"closed: {name} \(0 bytes in, 0 out, WSAECONNREFUSED: .+\)$")
             assert not [line for line in child.lines if "Traceback" in line]
 
 
 def test_a_target_that_nobody_knows_resets_the_client() -> None:
     with twistd("forward", "--to", "nobody.invalid:80", LOOPBACK) as child:
-        with connect(child.listening("tcp")) as near, pytest.raises(ConnectionResetError):
+        with pytest.raises(ConnectionResetError), connect(child.listening("tcp")) as near:
             readAll(near)
         child.waitFor(r"cannot connect to nobody.invalid:80 for tcp \S+: WSA(HOST_NOT_FOUND|TRY_AGAIN|NO_DATA): .+$")
         assert len([line for line in child.lines if "cannot connect" in line]) == 1
@@ -338,6 +341,25 @@ def test_a_target_that_does_not_answer_is_given_up() -> None:
         child.process.terminate()
         assert stopped(child)
         assert len([line for line in child.lines if "WSAETIMEDOUT" in line]) == 2  # the warning, and the end
+
+
+def test_an_idle_connection_is_ended_on_both_sides() -> None:
+    with forward("--idle-timeout", "0.4") as way, way.ends() as (near, far):
+        near.sendall(b"hello")
+        assert read(far, 5) == b"hello"
+        far.sendall(b"and good-bye")
+        assert readAll(near) == b"and good-bye"
+        assert readAll(far) == b""
+        way.child.waitFor(r"closed: tcp \S+ \(5 bytes in, 12 out\)$")
+
+
+def test_a_connection_counts_for_two_descriptors() -> None:
+    options = ForwardOptions()
+    options.parseOptions(["--to", "a:1"])  # type: ignore[no-untyped-call]
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert 0 < 2 * (options.limits().connections or 0) < soft
+    options.parseOptions(["--to", "a:1", "--max-connections", "7"])  # type: ignore[no-untyped-call]
+    assert options.limits().connections == 7
 
 
 # -- programs, and other places --

@@ -32,7 +32,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from twisted_casync import FD_ALL_EVENTS, INVALID_SOCKET, CAsyncSocket, GetLastError, WSAError, errnoFromError
 from twisted_casync._stream import Stream
@@ -145,6 +145,11 @@ class Carrying(Protocol):
         The transport is connected: so is the stream.
         """
         self.stream.carrier = self
+        wrapper = getattr(self.transport, "protocol", None)
+        if getattr(wrapper, "_wrappedProtocol", None) is self:
+            # Twisted's client endpoints put a protocol of their own before this one, and say of it only the last that
+            # this one provides: with IHandshakeListener, that it knows no halves.
+            alsoProvides(wrapper, IHalfCloseableProtocol)
         if hasattr(self.transport, "registerProducer"):
             self._call("registerProducer", self, True)
             self._produces = True

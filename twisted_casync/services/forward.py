@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 from typing import Any
 
 from twisted.python import usage
 
-from twisted_casync.services._options import ServiceOptions
+from twisted_casync.services._limits import Limits
+from twisted_casync.services._options import ServiceOptions, seconds
 from twisted_casync.services._outgoing import OutgoingConnection
 from twisted_casync.services._plugin import SocketService
 from twisted_casync.services._relay import RelayConnection, RelayListener
@@ -60,10 +61,9 @@ class ForwardConnection(RelayConnection):
 
 
 def _time(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < math.inf:
+    if not (time := seconds(text)):
         raise ValueError(f"{text!r}, expected a number of seconds, more than 0")
-    return seconds
+    return time
 
 
 class ForwardOptions(ServiceOptions):
@@ -75,15 +75,23 @@ class ForwardOptions(ServiceOptions):
     ]
 
     def postOptions(self) -> None:
-        super().postOptions()  # type: ignore[no-untyped-call]
         if self["to"] is None:
             raise usage.UsageError(f"say where to: --to {EXPECTED}")
+
+    def limits(self) -> Limits:
+        limits = super().limits()
+        # Each takes two descriptors.
+        return replace(limits, connections=limits.most() // 2) if limits.connections is None else limits
+
+
+def _streams(options: Any) -> ForwardListener:
+    return ForwardListener(options["to"], options["connect-timeout"])
 
 
 forward = SocketService(
     "forward",
     "Take connections on to another place: forward --to HOST:PORT.",
-    stream=lambda options: ForwardListener(options["to"], options["connect-timeout"]),
+    stream=_streams,
     options=ForwardOptions,
     where=("tcp:7080:interface=127.0.0.1",),
 )
