@@ -4,8 +4,11 @@ TLS against programs that we did not write: openssl, curl; and twistd's services
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import socket
+import ssl
 import subprocess
 from typing import Any
 
@@ -308,3 +311,43 @@ def test_what_is_wrong_with_a_place_is_said_before_it_is_opened(where: str, word
         child.waitFor(words.replace("(", r"\("))
         assert child.wait() != 0
         assert not any("Traceback" in line for line in child.lines)
+
+
+@pytest.mark.parametrize(
+    ("service", "asked", "answer"),
+    [
+        (["daytime"], b"", rb"\w+ .*\d\d:\d\d:\d\d"),
+        (["time"], b"", rb"(?s)....$"),
+        (["chargen"], b"", rb" !\"#\$%&'"),
+        (["forward", "to"], b"good day", rb"good day"),
+    ],
+)
+def test_other_services_are_as_over_tcp(service: list[str], asked: bytes, answer: bytes) -> None:
+    own = identity("localhost", "authority.example")
+    where = f"ssl:0:privateKey={own.both}:interface={LOCALHOST}"
+    with twistd("echo", f"tcp:0:interface={LOCALHOST}") as behind:
+        host, port = behind.listening("tcp")
+        extra = ["--to", f"{host}:{port}"] if service[1:] else []
+        with twistd(service[0], *extra, where) as child, dial(child.listening("ssl")) as peer:
+            peer.sendall(asked)
+            got = b""
+            while not re.search(answer, got):
+                chunk = peer.recv(4096)
+                assert chunk, got
+                got += chunk
+
+
+def test_limits_count_what_is_accepted_over_tls() -> None:
+    own = identity("localhost", "authority.example")
+    where = f"ssl:0:privateKey={own.both}:interface={LOCALHOST}"
+    with twistd("echo", "--max-connections=1", where) as child:
+        address = child.listening("ssl")
+        with dial(address) as first:
+            first.sendall(b"x")
+            assert first.recv(1) == b"x"
+            with dial(address) as second:
+                # Closed, or cut off.
+                with contextlib.suppress(ssl.SSLError, ConnectionResetError):
+                    assert second.recv(1) == b""
+            first.sendall(b"y")
+            assert first.recv(1) == b"y"
