@@ -91,9 +91,7 @@ def test_wrk_is_answered(web: str) -> None:
 def test_a_large_file_arrives_whole(web: str, folder: Path, tmp_path: Path) -> None:
     client("curl")
     output("curl", "-sS", "-o", tmp_path / "large", web + "large.bin")
-    there, here = (
-        hashlib.sha256(path.read_bytes()).digest() for path in (folder / "large.bin", tmp_path / "large")
-    )
+    there, here = (hashlib.sha256(path.read_bytes()).digest() for path in (folder / "large.bin", tmp_path / "large"))
     assert there == here
 
 

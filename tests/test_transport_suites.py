@@ -1,9 +1,10 @@
 """
 Twisted's own tests of TCP, on every reactor, seen through L{twisted_casync.bridges.overCAsyncSockets}.
 
-They are those of TCP servers, clients, ports, connectors, transports, half close, abort, adopted descriptors, TLS, and
-of the descriptors that a reactor watches, for which a view has methods of its own.  What can't pass is in L{LEFT_OUT},
-with its reason.  Those of UDP and UNIX sockets are not here: these are the reactor's own through a view too.
+They are those of TCP servers, clients, ports, connectors, transports, half close, abort, adopted descriptors and TLS,
+and those of the descriptors that a reactor watches, for which a view has methods of its own.  What can't pass is in
+L{LEFT_OUT}, with its reason.  Those of UDP and UNIX sockets are not here: these are the reactor's own through a view
+too.
 """
 
 from __future__ import annotations

@@ -7,11 +7,8 @@ in L{_transfer}.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
-import struct
-import termios
 from typing import Any, ClassVar, Final, cast
 
 from zope.interface import implementer
@@ -20,7 +17,8 @@ from . import winsock
 from ._arguments import Rejected, integer
 from ._binding import dissolve
 from ._connecting import UNDER_WAY, Attempt
-from ._handle import Handle
+from ._handle import Handle, accepted
+from ._ioctl import unread
 from ._member import documented, member
 from ._notify import (
     ALL,
@@ -238,10 +236,7 @@ class CAsyncSocket(Handle):
         rConnectedSocket._as_closed()
         window = self._as_window
         try:
-            # What socket.accept() does, without making enumerations of what is known of the listener.
-            fd: int
-            address: SockAddr
-            fd, address = sock._accept()  # type: ignore[attr-defined]  # typeshed leaves it out
+            connection, address = accepted(sock, self._as_family)
         except OSError as error:
             if errorFromErrno(error.errno) in _EXHAUSTED and window is not None:
                 # The connection stays acceptable, so that FD_ACCEPT would come again at once, and for ever.
@@ -250,7 +245,6 @@ class CAsyncSocket(Handle):
                 self._as_acceptAgain()
             raise
         self._as_acceptAgain()
-        connection = socket.socket(self._as_family, SOCK_STREAM, 0, fd)
         rConnectedSocket._as_inherit(self, connection, window, address)
         return address
 
@@ -357,7 +351,7 @@ class CAsyncSocket(Handle):
         if command == Command.FIONREAD:
             if self._as_phase is LISTENING:
                 return 0
-            return struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.FIONREAD, b"\0\0\0\0"))[0]
+            return unread(sock)
         if command == Command.SIOCATMARK and sock.type == SOCK_STREAM and self._as_window is not None:
             return not (self._as_urgent or self._as_window.look(self) & URGENT)
         raise Rejected(WSAError.WSAEINVAL)

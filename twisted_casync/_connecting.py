@@ -14,6 +14,7 @@ from typing import Any, Final
 from ._lookup import Lookup
 from ._notify import BOUND, CONNECTED, CONNECTING, DATAGRAM, LISTENING, NEW, UNNAMED, Phase
 from ._sockaddr import UNIX, SockAddr, isEmpty
+from ._stream import Stream
 from .winsock import AF_INET, SOCK_STREAM, WSAError, errorFromErrno
 
 __all__ = ["UNDER_WAY", "Attempt", "failureOf", "hasFinished", "phaseOf", "unconnected"]
@@ -103,7 +104,7 @@ class Attempt:
         """
         if failure is None:
             return WSAError.NO_ERROR if self.arrived() else None
-        if failure in _BROKEN:
+        if failure in _BROKEN and not (isinstance(self._sock, Stream) and self._sock.peer is None):
             return WSAError.NO_ERROR
         code = self.next() if self._left else failure
         return None if code in UNDER_WAY else code
@@ -137,10 +138,13 @@ def unconnected(sock: socket.socket) -> Phase:
     return DATAGRAM if named else UNNAMED
 
 
-def failureOf(sock: socket.socket) -> WSAError:
+def failureOf(sock: socket.socket | Stream) -> WSAError:
     """
     @return: the error of a socket, which the kernel says only once.
     """
+    if isinstance(sock, Stream):
+        # Why a name has no address, say, is no errno.
+        return sock.failure()
     try:
         return errorFromErrno(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
     except OSError as error:

@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ._connecting import Attempt, unconnected
+from ._ioctl import atMark
 from ._notify import (
     ACCEPT,
     BOUND,
@@ -45,7 +46,6 @@ from ._notify import (
 )
 from ._ownership import SocketOwner
 from ._readiness import ENDED, FAILED, HUNG_UP, INTEREST, READABLE, RELEASED, UNWATCHED, URGENT, WRITABLE
-from ._urgent import atMark
 from .winsock import WSAError, errorFromErrno
 
 __all__ = ["SocketDescriptor", "tell"]

@@ -9,16 +9,18 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from threading import get_ident
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ._arguments import Rejected, integer
 from ._binding import bind
+from ._conduit import Conduit, conduitOf
 from ._connecting import Attempt, hasFinished, phaseOf, unconnected
 from ._member import member
 from ._notify import BOUND, CONNECTED, CONNECTING, DATAGRAM, LISTENING, NEW, OOB, UNNAMED, WRITE
 from ._readiness import RELEASED, WRITABLE
 from ._sockaddr import ANY, UNIX, SockAddr, isSockAddr, named, portNumber, sized, sockaddr
-from ._threads import checkedReactor, socketOf, windowOf
+from ._stream import Backlog
+from ._threads import checkedReactor, conduitWindowOf, socketOf, windowOf
 from ._transfer import Transfer
 from .winsock import (
     AF_INET,
@@ -34,11 +36,27 @@ from .winsock import (
     WSAError,
 )
 
-__all__ = ["Handle"]
+__all__ = ["Handle", "accepted"]
 
 _FAMILIES = (AF_INET, AF_INET6, UNIX)
 
 _Self = TypeVar("_Self", bound="Handle")
+
+
+def accepted(listening: socket.socket | Backlog, family: int) -> tuple[socket.socket, SockAddr]:
+    """
+    The connection that has waited longest, and the address of its peer.
+
+    @raise OSError: there is none, or no descriptor for it.
+    """
+    if isinstance(listening, Backlog):
+        stream, peer = listening.accept()
+        return cast(socket.socket, stream), peer
+    # What socket.accept() does, without making enumerations of what is known of the listener.
+    fd: int
+    address: SockAddr
+    fd, address = listening._accept()  # type: ignore[attr-defined]  # typeshed leaves it out
+    return socket.socket(family, SOCK_STREAM, 0, fd), address
 
 
 class Handle(Transfer):
@@ -128,8 +146,8 @@ class Handle(Transfer):
         if self._as_sock is not None:
             raise Rejected(WSAError.WSAEINVAL)
 
-    def _as_openingWindow(self) -> Any:
-        window = windowOf(self._as_asked)
+    def _as_openingWindow(self, conduit: Conduit | None = None) -> Any:
+        window = windowOf(self._as_asked) if conduit is None else conduitWindowOf(conduit)
         if window is None:
             raise Rejected(WSAError.WSANOTINITIALISED)
         return window
@@ -177,22 +195,24 @@ class Handle(Transfer):
     @member(False)
     def Attach(self, hSocket: Any, lEvent: int = FD_ALL_EVENTS) -> bool:
         selected = integer(lEvent, "lEvent")
-        given = hSocket if isinstance(hSocket, socket.socket) else None
+        given = hSocket if isinstance(hSocket, (socket.socket, Conduit)) else None
         fd = given.fileno() if given is not None else integer(hSocket, "hSocket")
         self._as_closed()
-        window = self._as_openingWindow()
+        conduit = conduitOf(fd)
+        window = self._as_openingWindow(conduit)
         if not 0 <= fd <= 0x7FFFFFFF:
             raise Rejected(WSAError.WSAENOTSOCK)
         if socketOf(fd) is not None:
             raise Rejected(WSAError.WSAEINVAL)
-        sock = socket.socket(fileno=fd)
+        # A conduit is a socket to all that is done with one here.
+        sock = socket.socket(fileno=fd) if conduit is None else cast(socket.socket, conduit)
         try:
             phase = phaseOf(sock)
             self._as_adopt(sock, window, phase, selected)
         except BaseException:
             sock.detach()
             raise
-        if given is not None:
+        if given is not None and given is not sock:
             given.detach()
         if phase is CONNECTING:
             self._as_attempt = Attempt(sock)

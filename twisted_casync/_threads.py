@@ -14,6 +14,8 @@ from weakref import WeakKeyDictionary
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.python import threadable
 
+from ._conduit import Conduit
+from ._conduitwindow import ConduitWindow
 from ._descriptor import SocketDescriptor
 from ._innerset import HAS_EPOLL, DirectWindow, SocketWindow
 from ._window import BaseWindow
@@ -22,6 +24,7 @@ __all__ = [
     "AfxSocketInit",
     "AfxSocketTerm",
     "checkedReactor",
+    "conduitWindowOf",
     "isInitialised",
     "openSockets",
     "socketOf",
@@ -40,7 +43,8 @@ class _Thread(threading.local):
     def __init__(self) -> None:
         self.reactor: Any = None
         self.direct: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
-        self.windows: dict[int, BaseWindow] = {}
+        # By the identity of the reactor, and whether the sockets are descriptors.
+        self.windows: dict[tuple[int, bool], BaseWindow] = {}
         self.ended = False
 
 
@@ -79,18 +83,34 @@ def windowOf(reactor: Any) -> BaseWindow | None:
         from twisted.internet import reactor as default
 
         reactor = default
-    window = _thread.windows.get(id(reactor))
+    key = id(reactor), True
+    window = _thread.windows.get(key)
     if window is None:
         direct = _thread.direct.get(reactor, not HAS_EPOLL)
-        gone = partial(_thread.windows.pop, id(reactor), None)
+        gone = partial(_thread.windows.pop, key, None)
         # A reactor may have a window of its own.
         make = (
             partial(DirectWindow, reactor)
             if direct
             else getattr(reactor, "socketWindow", partial(SocketWindow, reactor))
         )
-        window = make(threading.get_ident(), gone)
-        _thread.windows[id(reactor)] = window
+        window = _thread.windows[key] = make(threading.get_ident(), gone)
+    return window
+
+
+def conduitWindowOf(conduit: Conduit) -> BaseWindow | None:
+    """
+    The window of a conduit's reactor, in this thread.
+
+    @return: the window; L{None} in a thread that was not initialised (C{WSANOTINITIALISED}).
+    """
+    if not isInitialised():
+        return None
+    key = id(conduit.reactor), False
+    window = _thread.windows.get(key)
+    if window is None:
+        gone = partial(_thread.windows.pop, key, None)
+        window = _thread.windows[key] = ConduitWindow(conduit.reactor, threading.get_ident(), gone)
     return window
 
 

@@ -15,11 +15,12 @@ from typing import Any, Final
 
 from ._arguments import Rejected, filled, integer, sent
 from ._descriptor import SocketDescriptor
+from ._ioctl import atMark
 from ._lookup import Lookup
 from ._notify import CONNECTED, DATAGRAM, OOB, READ, REENABLED_BY, UNNAMED, WRITE
 from ._sockaddr import UNIX, SockAddr, isEmpty, isSockAddr, named, portNumber, sized, sockaddr
 from ._threads import isInitialised
-from ._urgent import atMark, takeUrgent
+from ._urgent import takeUrgent
 from .winsock import AF_INET, SOCK_DGRAM, SOCKET_ERROR, MessageFlag, SetLastError, WSAError, errorFromErrno
 
 __all__ = ["Transfer"]

@@ -8,25 +8,9 @@ where Winsock keeps it.  So whoever receives at the mark takes the byte first.  
 
 from __future__ import annotations
 
-import fcntl
 import socket
-import struct
-from typing import Final
 
-__all__ = ["atMark", "peekUrgent", "takeUrgent"]
-
-_SIOCATMARK: Final = 0x8905
-"""Linux' number (asm-generic/sockios.h); Python's modules don't have it."""
-
-
-def atMark(sock: socket.socket) -> bool:
-    """
-    Does the next byte of the stream stand where an urgent byte stands, or stood?
-
-    @raise OSError: the socket is of a kind that has no mark.
-    """
-    answer = fcntl.ioctl(sock.fileno(), _SIOCATMARK, b"\0\0\0\0")
-    return bool(struct.unpack("i", answer)[0])
+__all__ = ["peekUrgent", "takeUrgent"]
 
 
 def _urgent(sock: socket.socket, flags: int) -> bytes:

@@ -1,9 +1,19 @@
 """
-Between sockets and Twisted: a Twisted transport over a C{CAsyncSocket}.
+Between sockets and Twisted: a Twisted transport over a C{CAsyncSocket}, and a C{CAsyncSocket} over a Twisted transport.
 """
 
 from __future__ import annotations
 
-from ._view import IReactorOverCAsyncSocket, ReactorView, overCAsyncSockets
+from twisted_casync.bridges._overtransport import SocketProtocol, connectOver, listenOver, reasonOf, transportOf
+from twisted_casync.bridges._view import IReactorOverCAsyncSocket, ReactorView, overCAsyncSockets
 
-__all__ = ["IReactorOverCAsyncSocket", "ReactorView", "overCAsyncSockets"]
+__all__ = [
+    "IReactorOverCAsyncSocket",
+    "ReactorView",
+    "SocketProtocol",
+    "connectOver",
+    "listenOver",
+    "overCAsyncSockets",
+    "reasonOf",
+    "transportOf",
+]

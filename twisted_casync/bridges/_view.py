@@ -62,9 +62,7 @@ class ReactorView:
         """
         return tcp.connectTCP(self, host, port, factory, timeout, bindAddress)
 
-    def listenSSL(
-        self, port: Any, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = ""
-    ) -> Any:
+    def listenSSL(self, port: Any, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = "") -> Any:
         """
         L{tcp.listenSSL}.
         """

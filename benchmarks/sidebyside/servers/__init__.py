@@ -75,6 +75,7 @@ SERVERS: dict[str, Kind] = {
     "twisted-casync": Kind("Twisted Protocol, casync reactor", "on_twisted", "casync"),
     "over": Kind("Twisted Protocol over CAsyncSocket, epoll", "on_twisted", "epoll over", STREAMS),
     "over-casync": Kind("Twisted Protocol over CAsyncSocket, casync", "on_twisted", "casync over", STREAMS),
+    "transport": Kind("CAsyncSocket over a Twisted transport, epoll", "on_casync", "epoll transport", STREAMS),
     "direct": Kind("CAsyncSocket, direct, epoll", "on_casync", "epoll direct", ours=True, main=True),
     "window-poll": Kind("CAsyncSocket, window, poll", "on_casync", "poll", ours=True),
     "window-select": Kind("CAsyncSocket, window, select", "on_casync", "select", ours=True),

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet import asyncioreactor, epollreactor, pollreactor, selectreactor
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.tcp import Connection
 
 from twisted_casync import (
     IPPROTO_TCP,
@@ -21,8 +24,9 @@ from twisted_casync import (
     CAsyncSocket,
     GetLastError,
 )
+from twisted_casync.bridges import listenOver
 
-from . import BACKLOG, DATAGRAM_BUFFER, announce, pattern
+from . import BACKLOG, DATAGRAM_BUFFER, announce, noDelay, pattern
 
 __all__ = ["serve"]
 
@@ -165,8 +169,9 @@ def datagrams(buffer: int, one: bool) -> CAsyncSocket:
 def serve(service: str, buffer: int, option: str) -> None:
     """Serve one of the services.
 
-    `option` is the name of the reactor; then "direct" where each socket registers with the reactor itself; and "one"
-    where a notification of datagrams is answered with one ReceiveFrom, as the reference's samples do.
+    `option` is the name of the reactor; then "direct" where each socket registers with the reactor itself; "one" where
+    a notification of datagrams is answered with one ReceiveFrom, as the reference's samples do; "transport" where the
+    connections are over Twisted's transports.
     """
     name, *how = option.split()
     INSTALL[name]()
@@ -175,6 +180,12 @@ def serve(service: str, buffer: int, option: str) -> None:
     AfxSocketInit(direct="direct" in how)
     if service == "datagrams":
         here = datagrams(buffer, "one" in how)
+    elif "transport" in how:
+        here = Listener({"echo": echo, "sink": sink, "source": source}[service](buffer))
+        Connection.bufferSize = buffer
+        port: Any = []
+        listenOver(here, TCP4ServerEndpoint(reactor, 0, BACKLOG, "127.0.0.1")).addCallback(port.append)
+        noDelay(port[0].fileno())
     else:
         here = Listener({"echo": echo, "sink": sink, "source": source}[service](buffer))
         must(here.Create(lpszSocketAddress="127.0.0.1"))

@@ -1,0 +1,172 @@
+"""
+A conduit: what stands in the place of a socket where there is no descriptor.
+
+The members of a C{CAsyncSocket} call a C{socket.socket}.  A conduit has the methods of that which they call, with the
+same results and the same errors, over anything that can carry a stream: a Twisted transport, TLS, the memory of a test.
+So the members, the rules and the handlers are the same whatever is beneath.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from itertools import count
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+from ._sockaddr import UNIX, SockAddr
+from .winsock import AF_INET, SOCK_STREAM, WSAError, errnoFromError
+
+__all__ = ["Conduit", "conduitOf", "failing"]
+
+_HANDLES: Final = count(0x40000000)
+"""Handles that no descriptor has: Linux gives at most 2**30 (fs.nr_open, proc(5))."""
+
+_conduits: Final[WeakValueDictionary[int, Conduit]] = WeakValueDictionary()
+
+_TYPE: Final = (socket.SOL_SOCKET, socket.SO_TYPE)
+
+
+def failing(code: WSAError) -> OSError:
+    """
+    What a system call would raise.
+    """
+    return OSError(errnoFromError(code), code.message)
+
+
+def conduitOf(handle: int) -> Conduit | None:
+    """
+    @return: the conduit that has a handle, L{None} if there is none.
+    """
+    return _conduits.get(handle)
+
+
+class Conduit:
+    """
+    What every conduit has: a handle, options, and whoever watches it.
+
+    @cvar type: C{SOCK_STREAM}, as the socket module has it.
+    @ivar family: that of its names.
+    @ivar reactor: a provider of C{IReactorTime}, in whose turns its socket is told.
+    @ivar watcher: called with this conduit, and whether it may be told at once, when something may have become ready.
+    """
+
+    type: Final = SOCK_STREAM
+
+    def __init__(self, reactor: Any, name: SockAddr = "") -> None:
+        """
+        @param name: the local name: an address tuple, or a string for what has no address.
+        """
+        self.reactor = reactor
+        self.watcher: Callable[[Conduit, bool], None] | None = None
+        self._handle = next(_HANDLES)
+        self._name = name
+        self._options: dict[tuple[int, int], Any] = {_TYPE: SOCK_STREAM}
+        _conduits[self._handle] = self
+
+    @property
+    def family(self) -> int:
+        """
+        The family of its names; that of UNIX sockets where they are no addresses.
+        """
+        if not isinstance(self._name, tuple):
+            return UNIX
+        return AF_INET if len(self._name) == 2 else int(socket.AF_INET6)
+
+    def ready(self) -> int:
+        """
+        @return: what is ready at this moment, of L{_readiness.READABLE} and its kin.
+        """
+        raise NotImplementedError
+
+    def changed(self, now: bool = False) -> None:
+        """
+        Something may have become ready.
+
+        @param now: the reactor has called, and no member of a socket is under way: whoever watches may be told inside
+            this call.
+        """
+        if self.watcher is not None:
+            self.watcher(self, now)
+
+    # -- what a socket has
+
+    def fileno(self) -> int:
+        """
+        @return: the handle, which no system call takes.
+        """
+        return self._handle
+
+    def setblocking(self, flag: bool) -> None:
+        """
+        It never blocks.
+        """
+
+    def getsockname(self) -> SockAddr:
+        """
+        @return: the local name.
+        """
+        return self._name
+
+    def named(self, name: SockAddr) -> None:
+        """
+        Its local name is known.
+        """
+        self._name = name
+
+    def getpeername(self) -> SockAddr:
+        """
+        @raise OSError: C{ENOTCONN}.
+        """
+        raise failing(WSAError.WSAENOTCONN)
+
+    def getsockopt(self, level: int, option: int) -> int:
+        """
+        @return: what was set; 0 of an option that was not.
+        """
+        return int(self._options.get((level, option), 0))
+
+    def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
+        """
+        Remember an option.
+        """
+        self._options[level, option] = value
+
+    def dup(self) -> Any:
+        """
+        @raise OSError: C{EOPNOTSUPP}, there is nothing to duplicate.
+        """
+        raise failing(WSAError.WSAEOPNOTSUPP)
+
+    def listen(self, backlog: int) -> None:
+        """
+        @raise OSError: C{EOPNOTSUPP}.
+        """
+        raise failing(WSAError.WSAEOPNOTSUPP)
+
+    def bind(self, address: SockAddr) -> None:
+        """
+        @raise OSError: C{EOPNOTSUPP}, its name is given.
+        """
+        raise failing(WSAError.WSAEOPNOTSUPP)
+
+    def connect_ex(self, address: SockAddr) -> int:
+        """
+        @return: C{EOPNOTSUPP}: where it leads is given.
+        """
+        return errnoFromError(WSAError.WSAEOPNOTSUPP)
+
+    def detach(self) -> int:
+        """
+        Leave it open, and nobody's, until another socket is attached to its handle.
+
+        @return: the handle.
+        """
+        return self._handle
+
+    def close(self) -> None:
+        """
+        Give it up: its handle is nobody's.
+        """
+        self.watcher = None
+        _conduits.pop(self._handle, None)

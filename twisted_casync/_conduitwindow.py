@@ -1,0 +1,93 @@
+"""
+The window of conduits: the sockets of a reactor that are no descriptors, told as a poller would tell them.
+
+A conduit says when something may have become ready.  From then on it is asked in each round, as long as it is: level
+triggered, as the other windows are.  What the reactor has called for is told inside that call; anything else in the
+reactor's next turn, so that no handler runs inside a member.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from ._conduit import Conduit
+from ._descriptor import SocketDescriptor
+from ._readiness import FAILED, HUNG_UP
+from ._window import BaseWindow, nobody
+
+__all__ = ["ConduitWindow"]
+
+
+class ConduitWindow(BaseWindow):
+    """
+    A window that asks conduits what they are ready for.
+    """
+
+    def __init__(self, reactor: Any, thread: int, gone: Callable[[], object]) -> None:
+        """
+        @param reactor: a provider of C{IReactorTime}.
+        """
+        super().__init__(reactor, thread, gone)
+        # Those that may be ready, by handle, in the order in which they became so.
+        self._hot: dict[int, Conduit] = {}
+
+    def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
+        conduit = cast(Conduit, descriptor._as_sock)
+        if new < 0:
+            conduit.watcher = None
+            self._hot.pop(descriptor._as_fd, None)
+        else:
+            conduit.watcher = self._changed
+            self._changed(conduit, False)
+
+    def _changed(self, conduit: Conduit, now: bool) -> None:
+        """
+        A conduit may have become ready.
+
+        @param now: it may be told at once.
+        """
+        self._hot[conduit.fileno()] = conduit
+        if self._batch is not None:
+            # The turn that is under way comes to it.
+            return
+        if now:
+            self.turn()
+        elif self._call is None:
+            self._call = self.reactor.callLater(0, self.turn)
+
+    def turn(self) -> None:
+        if self._batch is None:
+            self.rounds(self._ready, nobody)
+
+    def _ready(self, most: int) -> list[tuple[int, int]]:
+        """
+        @return: what C{epoll_wait} would.
+        """
+        batch: list[tuple[int, int]] = []
+        waiting = self.handles.waiting
+        for fd, conduit in list(self._hot.items()):
+            if len(batch) == most:
+                break
+            # Behind the others when it is asked again.
+            del self._hot[fd]
+            descriptor = waiting.get(fd)
+            if descriptor is None or descriptor._as_interest < 0:
+                continue
+            bits = conduit.ready() & (descriptor._as_interest | FAILED | HUNG_UP)
+            if bits:
+                self._hot[fd] = conduit
+                batch.append((fd, bits))
+        return batch
+
+    def _end(self) -> None:
+        if self._hot and self._call is None:
+            self._call = self.reactor.callLater(0, self.turn)
+        super()._end()
+
+    def look(self, descriptor: SocketDescriptor) -> int:
+        return cast(Conduit, descriptor._as_sock).ready()
+
+    def dropped(self, interest: int) -> int:
+        # The reactor never had it.
+        return interest
