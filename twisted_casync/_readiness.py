@@ -65,11 +65,14 @@ class Window(Protocol):
     @ivar reactor: the reactor.
     @ivar thread: the identifier of the thread that it runs in.
     @ivar turns: another number in each turn of the reactor.
+    @ivar enough: somebody who was told something counts on the reactor's own calls, C{callLater(0)}, having their turn
+        before more is told: this round is to be the turn's last.
     """
 
     reactor: Any
     thread: int
     turns: int
+    enough: bool
 
     def open(self) -> None:
         """

@@ -116,6 +116,9 @@ class BaseWindow:
         self._batch: list[tuple[int, int]] | None = None
         self._places: dict[int, int] | None = None
         self.posted: dict[int, tuple[SocketDescriptor, int]] = {}
+        self.enough = False
+        # Who was told what was posted, and is not to be told what the kernel says before that.
+        self._spared: set[int] = set()
         self._call: Any = None
         self._waits: dict[int, Any] = {}
         self._looker = select.poll()
@@ -256,6 +259,7 @@ class BaseWindow:
         A turn begins: no call is needed for it any more.
         """
         self.turns += 1
+        self.enough = False
         if self._call is not None:
             if self._call.active():
                 self._call.cancel()
@@ -277,10 +281,14 @@ class BaseWindow:
                 # It was known before the kernel is asked, and is told before.
                 self.tell([], other)
             batch = ready(left)
+            if self._spared:
+                # The kernel says it again in the next turn.
+                batch = [event for event in batch if event[0] not in self._spared]
+                self._spared.clear()
             if batch:
                 self.tell(batch, other)
             left -= len(batch)
-            if left <= 0 or not (batch or self.posted):
+            if left <= 0 or self.enough or not (batch or self.posted):
                 break
         self._end()
 
@@ -293,10 +301,13 @@ class BaseWindow:
 
     def _tellPosted(self) -> None:
         # What a handler posts is for a later round: this one ends.
-        for fd in list(self.posted):
+        fds = list(self.posted)
+        for fd in fds:
             due = self.posted.pop(fd, None)
             if due is not None:
                 due[0]._as_ready(due[1])
+        if self.enough:
+            self._spared.update(fds)
 
     def overtaken(self, descriptor: SocketDescriptor) -> None:
         fd = descriptor._as_fd
