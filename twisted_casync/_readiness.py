@@ -109,7 +109,18 @@ class Window(Protocol):
 
     def deliver(self) -> None:
         """
-        Call now what was posted: it was known before what the kernel says next.
+        Call now what was posted, for it was known before what the kernel says next; unless C{enough} is set.
+        """
+
+    def spares(self, descriptor: Watched) -> bool:
+        """
+        @return: whether the descriptor is to be told the next time what the kernel says: C{enough} is set, and it was
+            told something a moment ago, or is to be before.
+        """
+
+    def repost(self) -> None:
+        """
+        Tell what was posted after what has been left to the reactor's own calls in the meantime.
         """
 
     def later(self, descriptor: Watched, seconds: float, call: Callable[[], None]) -> None:

@@ -117,7 +117,7 @@ class BaseWindow:
         self._places: dict[int, int] | None = None
         self.posted: dict[int, tuple[SocketDescriptor, int]] = {}
         self.enough = False
-        # Who was told what was posted, and is not to be told what the kernel says before that.
+        # Who was told what was posted; what the kernel said then, or says next, they are told the next time.
         self._spared: set[int] = set()
         self._call: Any = None
         self._waits: dict[int, Any] = {}
@@ -195,6 +195,17 @@ class BaseWindow:
         if self._call is None and self._batch is None:
             self._call = self.reactor.callLater(0, self.turn)
 
+    def spares(self, descriptor: SocketDescriptor) -> bool:
+        fd = descriptor._as_fd
+        if fd in self._spared:
+            self._spared.discard(fd)
+            return True
+        return self.enough and fd in self.posted
+
+    def repost(self) -> None:
+        if self._call is not None:
+            self._call.reset(0)
+
     def later(self, descriptor: SocketDescriptor, seconds: float, call: Callable[[], None]) -> None:
         fd = descriptor._as_fd
         self._cancel(fd)
@@ -214,6 +225,7 @@ class BaseWindow:
         """
         The reactor gives the window its turn.
         """
+        self.enough = False
         self.deliver()
 
     def deliver(self) -> None:
@@ -221,7 +233,7 @@ class BaseWindow:
         Tell what was posted.
         """
         self.turns += 1
-        if self.posted and self._batch is None:
+        if self.posted and self._batch is None and not self.enough:
             self._begin()
             self.tell([], nobody)
             self._end()

@@ -160,6 +160,7 @@ class Port(CAsyncSocket):
                 self._turnAway()
             return
         self.sessionno += 1
+        window = child._as_window
         try:
             address = addressOf(client)
             protocol = self.factory.buildProtocol(address)
@@ -171,6 +172,9 @@ class Port(CAsyncSocket):
             _log.failure("A connection from {client} could not be served", client=client)
             if child.protocol is None:
                 child.Close()
+        if window is not None:
+            # What it is ready for already was posted before the protocol was told of it.
+            window.repost()
 
     def _turnAway(self) -> None:
         """
