@@ -1,5 +1,5 @@
 """
-What docs/bridges.md says to type, typed; and Twisted's web server over C{CAsyncSocket}s under its usual clients.
+What docs/integrating.md says to type, typed; and Twisted's web server over C{CAsyncSocket}s under its usual clients.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 import textwrap
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 from _twistd import CHECKOUT, PATIENCE, Child, client, environment, script
 
-PAGE = (CHECKOUT / "docs" / "bridges.md").read_text()
+PAGE = (CHECKOUT / "docs" / "integrating.md").read_text()
 BLOCKS = [textwrap.dedent(block).strip() for block in re.findall(r"(?:^(?: {4}.*)?\n)+", PAGE, re.MULTILINE)]
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if re.match(r"(twistd|curl|wrk|python) ", line)]
 PROGRAMS = [block for block in BLOCKS if re.match(r"(from|import) ", block)]
@@ -68,7 +69,7 @@ def web(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
 
 def test_the_page_has_what_is_typed_here() -> None:
     assert [line.split()[0] for line in COMMANDS] == ["twistd", "curl", "wrk", "python"]
-    assert len(PROGRAMS) == 2
+    assert len(PROGRAMS) == 4
 
 
 def test_curl_is_answered(web: str) -> None:
@@ -109,6 +110,25 @@ def test_the_page_s_echo_echoes() -> None:
 def test_the_page_s_client_fetches(web: str) -> None:
     [program] = [program for program in PROGRAMS if "Agent" in program]
     assert output(sys.executable, "-c", program, web + "small.txt") == b"200 6\n"
+
+
+def test_the_page_s_whole_program_is_over_sockets() -> None:
+    [program] = [program for program in PROGRAMS if "installReactor" in program]
+    assert output(sys.executable, "-c", program) == b"<class 'twisted_casync.bridges._ports.Port'>\n"
+
+
+def test_the_page_s_sockets_count_beside_twisted_web(tmp_path: Path) -> None:
+    [program] = [program for program in PROGRAMS if "CCountingSocket" in program]
+    with Child([sys.executable, "-c", program], cwd=tmp_path) as child:
+        sockets = int(child.waitFor(r"sockets at (\d+)")[1])
+        web = int(child.waitFor(r"web at (\d+)")[1])
+        with socket.create_connection(("127.0.0.1", sockets), PATIENCE) as peer:
+            peer.sendall(b"twelve bytes")
+            peer.shutdown(socket.SHUT_WR)
+            # It closes when it has received all.
+            assert peer.recv(1) == b""
+        client("curl")
+        assert output("curl", "-sS", f"http://127.0.0.1:{web}/") == b"12 bytes"
 
 
 def test_the_page_s_measurement_is_one_of_the_command_s() -> None:
