@@ -43,9 +43,18 @@ def client(name: str) -> str:
 
 
 class Child:
-    """A running program whose output is read line by line; leaving the context kills it."""
+    """A running program whose output is read line by line; leaving the context kills it.
 
-    def __init__(self, arguments: Sequence[str], env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
+    passing: descriptors that it inherits.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        env: dict[str, str] | None = None,
+        cwd: Path | None = None,
+        passing: Sequence[int] = (),
+    ) -> None:
         self.process = subprocess.Popen(
             arguments,
             env=environment() if env is None else env,
@@ -53,6 +62,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            pass_fds=passing,
         )
         self.lines: list[str] = []
         self._more = threading.Condition()

@@ -40,6 +40,7 @@ STRATA = (
     ("edge", "_lookup"),
     ("edge", "_options"),
     ("edge", "_connecting"),
+    ("edge", "_observe"),
     ("edge", "_ownership"),
     ("edge", "_descriptor"),
     ("edge", "_fork"),
@@ -61,11 +62,19 @@ STRATA = (
     ("face", "__init__"),
     ("bridges", "bridges"),
     ("bridges", "endpoints"),
+    ("bridges", "tls"),
     ("programs", "reactor"),
+    ("programs", "_calls"),
+    ("programs", "testing"),
+    ("programs", "trace"),
+    ("programs", "_description"),
+    ("programs", "_inherited"),
+    ("programs", "_unixpath"),
+    ("programs", "_places"),
+    ("programs", "_tlsplace"),
     ("programs", "_strports"),
     ("programs", "services"),
     ("programs", "tap"),
-    ("programs", "testing"),
 )
 """A module imports only what stands above it."""
 

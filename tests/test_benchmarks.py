@@ -5,6 +5,7 @@ The command that measures everything side by side: that it measures, and reports
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree
@@ -72,3 +73,16 @@ def test_the_steps_of_a_message_are_measured() -> None:
     rows = [line.split("|")[1:3] for line in outcome.stdout.splitlines()[2:]]
     assert len(rows) == 8
     assert all(int(nanoseconds) > 0 for _, nanoseconds in rows)
+
+
+def test_forward_and_chat_are_measured_beside_others() -> None:
+    client("socat")
+    brief = ["--rounds", "1", "--megabytes", "2", "--messages", "200", "--guests", "5", "--lines", "40"]
+    command = [sys.executable, str(BENCHMARKS / "services.py"), *brief]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    rows = [line.split("|")[1:3] for line in outcome.stdout.splitlines() if re.match(r"\| [\w']", line)]
+    assert [name.strip() for name, _ in rows] == [
+        *["forward", "Twisted's portforward", "socat", "socat -b131072"] * 2,
+        *["chat", "Twisted's LineReceiver"] * 2,
+    ]
+    assert all(int(rate.replace(",", "")) > 0 for _, rate in rows)

@@ -6,18 +6,16 @@ import contextlib
 import hashlib
 import os
 import resource
-import select
 import signal
 import socket
 import struct
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_twisted
+from _clients import connect, cpuSeconds, fill, pattern, read, readAll, run, stopped, urgentByte
 from _twistd import PATIENCE, Child, client, twistd
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, connectProtocol
@@ -47,51 +45,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     where += [rf"{scheme}:0:interface=\:\:1" for scheme in ("tcp6", "udp6")]
     with twistd("echo", *where, f"unix:{path}:mode=600") as child:
         yield Server(child, path)
-
-
-def connect(address: Any, family: int = socket.AF_INET) -> socket.socket:
-    connection = socket.socket(family, socket.SOCK_STREAM)
-    connection.settimeout(PATIENCE)
-    connection.connect(address)
-    return connection
-
-
-def read(connection: socket.socket, count: int) -> bytes:
-    """Exactly `count` bytes, or what came before the end of the stream."""
-    received = bytearray()
-    while len(received) < count and (chunk := connection.recv(min(count - len(received), 1 << 20))):
-        received += chunk
-    return bytes(received)
-
-
-def readAll(connection: socket.socket) -> bytes:
-    return read(connection, 1 << 40)
-
-
-def fill(connection: socket.socket) -> int:
-    """Send without reading until the kernels on both sides take no more; returns how much they took."""
-    connection.setblocking(False)
-    count = 0
-    # Writable says "room now"; a stretch without room long enough means that the server has stopped reading.
-    while select.select([], [connection], [], 0.3)[1]:
-        with contextlib.suppress(BlockingIOError):
-            count += connection.send(pattern(count, 1 << 16))
-    connection.settimeout(PATIENCE)
-    return count
-
-
-_PATTERN = b"".join(struct.pack(">I", number) for number in range(1 << 18))
-
-
-def pattern(offset: int, length: int) -> bytes:
-    """`length` bytes of an endless text that says at each place where it is."""
-    start = offset % len(_PATTERN)
-    return (_PATTERN[start:] + _PATTERN * (length // len(_PATTERN) + 1))[:length]
-
-
-def run(command: list[str], data: bytes) -> bytes:
-    """The standard output of a program that reads `data` and ends with it."""
-    return subprocess.run(command, input=data, capture_output=True, timeout=PATIENCE, check=True).stdout
 
 
 # -- Python's own socket --
@@ -158,19 +111,6 @@ def test_five_hundred_connections_at_once(server: Server) -> None:
             connection.sendall(message)
         for connection, message in zip(connections, messages, strict=True):
             assert read(connection, len(message)) == message
-
-
-def urgentByte(connection: socket.socket) -> bytes:
-    """The urgent byte, when it has come: before its place in the stream is read it must be fetched."""
-    poll = select.poll()
-    poll.register(connection, select.POLLPRI)
-    assert poll.poll(PATIENCE * 1000)
-    # With a time limit Python would first wait for normal data.
-    connection.setblocking(False)
-    try:
-        return connection.recv(1, socket.MSG_OOB)
-    finally:
-        connection.settimeout(PATIENCE)
 
 
 def test_urgent_bytes_come_back_urgent(server: Server) -> None:
@@ -330,12 +270,6 @@ def answers(child: Child, connection: socket.socket) -> None:
     child.waitFor("closed: ")
 
 
-def stopped(child: Child) -> bool:
-    """Whether it ended as twistd does after SIGTERM, without a traceback."""
-    status = child.wait()
-    return status in (0, -signal.SIGTERM) and not any("Traceback" in line for line in child.lines)
-
-
 def test_sigterm_with_idle_connections_ends_at_once() -> None:
     with echo("--grace", "600") as (child, address), connect(address) as connection:
         connection.sendall(b"hello")
@@ -411,9 +345,3 @@ def test_without_descriptors_it_waits_and_then_goes_on() -> None:
         assert read(waiting, 5) == b"hello"
         assert cpuSeconds(pid) - before < 0.5
         assert sum("cannot accept" in line for line in child.lines) <= 3
-
-
-def cpuSeconds(pid: int) -> float:
-    """The processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,140 +1,128 @@
 """
-What docs/integrating.md says to type, typed; and Twisted's web server over C{CAsyncSocket}s under its usual clients.
+docs/integrating.md, step by step: what it says to write, written; what it says to type, typed.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-import shlex
-import socket
 import subprocess
-import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _streams import refusingPort
 from _twistd import CHECKOUT, PATIENCE, Child, client, environment, script
 
 PAGE = (CHECKOUT / "docs" / "integrating.md").read_text()
-BLOCKS = [textwrap.dedent(block).strip() for block in re.findall(r"(?:^(?: {4}.*)?\n)+", PAGE, re.MULTILINE)]
-COMMANDS = [line for block in BLOCKS for line in block.splitlines() if re.match(r"(twistd|curl|wrk|python) ", line)]
-PROGRAMS = [block for block in BLOCKS if re.match(r"(from|import) ", block)]
-
-LARGE = 50 * 1024 * 1024
+STEPS = dict(re.findall(r"^## ([^:\n]+)[^\n]*\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 
 
-def command(name: str) -> list[str]:
+def blocks(step: str) -> list[str]:
     """
-    The page's command that begins with this word.
+    @return: what is to be written or typed in one step, in the order of the page.
     """
-    [line] = [line for line in COMMANDS if line.startswith(f"{name} ")]
-    return shlex.split(line)
+    found = re.findall(r"(?:^(?: {4}.*)?\n)+", STEPS[step], re.MULTILINE)
+    return [text for text in (textwrap.dedent(block).strip("\n") for block in found) if text.strip()]
 
 
-def output(*words: object) -> bytes:
+class Application:
     """
-    What a command prints; it must succeed.
+    The application of the page in a folder of its own, with ports of its own.
     """
-    result = subprocess.run(
-        [str(word) for word in words], env=environment(), capture_output=True, timeout=PATIENCE, check=False
-    )
-    assert result.returncode == 0, result.stderr.decode()
-    return result.stdout
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ports: dict[str, str] = {}
+        for name in ("8007", "8008"):
+            port, keeper = refusingPort()
+            keeper.close()
+            self.ports[name] = str(port)
+        (base,) = (block for block in blocks("The application") if block.startswith("from "))
+        self.write("upper.tac", base)
+
+    def here(self, text: str) -> str:
+        """
+        The text with the ports of this one.
+        """
+        return re.sub("8007|8008", lambda match: self.ports[match[0]], text)
+
+    def write(self, name: str, text: str) -> None:
+        """
+        Write something into a file, or at its end.
+        """
+        with (self.folder / name).open("a") as file:
+            file.write(self.here(text) + "\n\n")
+
+    def running(self) -> Child:
+        """
+        The page's command, with no file of a process number beside others'.
+        """
+        assert "`PYTHONPATH=. twistd -ny upper.tac`" in PAGE
+        env = environment()
+        env["PYTHONPATH"] = f".:{env['PYTHONPATH']}"
+        return Child([script("twistd"), "--pidfile=", "-ny", "upper.tac"], env, self.folder)
+
+    def types(self, block: str) -> None:
+        """
+        Type what a block says behind its C{$}, and see that it shows what the block shows.
+        """
+        command, _, shown = self.here(block).removeprefix("$ ").partition("\n")
+        result = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.folder,
+            env={**environment(), "PATH": f"{Path(script('twistd')).parent}:{environment()['PATH']}"},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert result.stdout.splitlines()[: shown.count("\n") + 1] == shown.splitlines(), result.stderr
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("web")
-    (path / "small.txt").write_text("hello\n")
-    (path / "large.bin").write_bytes(os.urandom(LARGE))
-    return path
+@pytest.fixture
+def application(tmp_path: Path) -> Application:
+    client("nc")
+    return Application(tmp_path)
 
 
-@pytest.fixture(scope="module", params=["epoll", "poll", "select", "asyncio", "casync"])
-def web(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
-    """
-    The page's first command on each reactor, at a free port.
-
-    @return: its URL.
-    """
-    twistd, *rest = command("twistd")
-    place = [word.replace("8080", "0") for word in rest]
-    with Child([script(twistd), "--pidfile=", f"--reactor={request.param}", *place], cwd=folder) as child:
-        port = child.waitFor(r"Site starting on (\d+)")[1]
-        yield f"http://127.0.0.1:{port}/"
+def shownOf(step: str) -> list[str]:
+    return [block for block in blocks(step) if block.startswith("$ ")]
 
 
-def test_the_page_has_what_is_typed_here() -> None:
-    assert [line.split()[0] for line in COMMANDS] == ["twistd", "curl", "wrk", "python"]
-    assert len(PROGRAMS) == 4
+def test_every_step_is_followed_here() -> None:
+    assert list(STEPS) == ["The application", "Step 1", "Step 2", "Step 3", "Step 4", "What to know"]
 
 
-def test_curl_is_answered(web: str) -> None:
-    program, url = command("curl")
-    client(program)
-    answer = output(program, "-sS", url.replace("http://127.0.0.1:8080/", web))
-    assert b"small.txt" in answer
-    assert output(program, "-sS", web + "small.txt") == b"hello\n"
+@pytest.mark.parametrize("over", [False, True], ids=["as it was", "step 1"])
+def test_the_application_answers(application: Application, over: bool) -> None:
+    if over:
+        (line,) = blocks("Step 1")
+        path = application.folder / "upper.tac"
+        before = path.read_text()
+        after = re.sub(r"^endpoint = .*$", application.here(line), before, flags=re.MULTILINE)
+        assert "casync:" in after and len(after) == len(before) + len("casync:")
+        path.write_text(after)
+    with application.running() as child:
+        child.waitFor("starting on")
+        (shown,) = shownOf("The application")
+        application.types(shown)
 
 
-def test_wrk_is_answered(web: str) -> None:
-    program, *options, url = command("wrk")
-    client(program)
-    report = output(program, *options, url.replace("http://127.0.0.1:8080/", web)).decode()
-    answered = re.search(r"(\d+) requests in", report)
-    assert answered is not None and int(answered[1]) > 100, report
-    assert "Socket errors" not in report and "Non-2xx" not in report, report
+def test_socket_programs_live_beside_the_protocols(application: Application) -> None:
+    beeper, service, shown = blocks("Step 2")
+    application.write("beeper.py", beeper)
+    application.write("upper.tac", service)
+    asking, connecting, answer = blocks("Step 3")
+    application.write("beeper.py", asking)
+    application.write("upper.tac", connecting)
+    with application.running() as child:
+        child.waitFor(re.escape(answer))
+        application.types(shown)
+        application.types(shownOf("The application")[0])
 
 
-def test_a_large_file_arrives_whole(web: str, folder: Path, tmp_path: Path) -> None:
-    client("curl")
-    output("curl", "-sS", "-o", tmp_path / "large", web + "large.bin")
-    there, here = (hashlib.sha256(path.read_bytes()).digest() for path in (folder / "large.bin", tmp_path / "large"))
-    assert there == here
-
-
-def test_a_connection_is_kept_for_the_next_request(web: str) -> None:
-    client("curl")
-    answer = output("curl", "-sS", "-w", "%{num_connects} ", web + "small.txt", web + "small.txt")
-    assert answer == b"hello\n1 hello\n0 "
-
-
-def test_the_page_s_echo_echoes() -> None:
-    [program] = [program for program in PROGRAMS if "class Echo" in program]
-    assert output(sys.executable, "-c", program) == b"hello\n"
-
-
-def test_the_page_s_client_fetches(web: str) -> None:
-    [program] = [program for program in PROGRAMS if "Agent" in program]
-    assert output(sys.executable, "-c", program, web + "small.txt") == b"200 6\n"
-
-
-def test_the_page_s_whole_program_is_over_sockets() -> None:
-    [program] = [program for program in PROGRAMS if "installReactor" in program]
-    assert output(sys.executable, "-c", program) == b"<class 'twisted_casync.bridges._ports.Port'>\n"
-
-
-def test_the_page_s_sockets_count_beside_twisted_web(tmp_path: Path) -> None:
-    [program] = [program for program in PROGRAMS if "CCountingSocket" in program]
-    with Child([sys.executable, "-c", program], cwd=tmp_path) as child:
-        sockets = int(child.waitFor(r"sockets at (\d+)")[1])
-        web = int(child.waitFor(r"web at (\d+)")[1])
-        with socket.create_connection(("127.0.0.1", sockets), PATIENCE) as peer:
-            peer.sendall(b"twelve bytes")
-            peer.shutdown(socket.SHUT_WR)
-            # It closes when it has received all.
-            assert peer.recv(1) == b""
-        client("curl")
-        assert output("curl", "-sS", f"http://127.0.0.1:{web}/") == b"12 bytes"
-
-
-def test_the_page_s_measurement_is_one_of_the_command_s() -> None:
-    python, run, *options = command("python")
-    # The names are checked before anything is measured.
-    result = subprocess.run(
-        [sys.executable, run, *options, "--rounds", "0"], cwd=CHECKOUT, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 2 and "in no time" in result.stderr, result.stderr
+def test_its_tests_need_no_port(application: Application) -> None:
+    application.write("beeper.py", blocks("Step 2")[0])
+    program, shown = blocks("Step 4")
+    application.write("test_beeper.py", program)
+    application.types(shown)

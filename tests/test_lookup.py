@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from _play import Script, played, turns
 from _reactors import Recorder, must, reactorOf
+from _resolvers import Book
 from _streams import LOCALHOST, beginConnect, listening, portOf, refusingPort, told
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress, IHostnameResolver, IHostResolution, IResolutionReceiver
-from zope.interface import implementer
 
 from twisted_casync import AF_INET6, SOCK_DGRAM, SOCK_STREAM, SOCKET_ERROR, GetLastError, WSAError
 from twisted_casync._lookup import Lookup
@@ -22,51 +21,6 @@ from twisted_casync._sockaddr import SockAddr
 
 HOST = "server.invalid"
 DEAD = "127.0.0.2"
-
-
-@implementer(IHostResolution)
-class Resolution:
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def cancel(self) -> None:
-        raise NotImplementedError
-
-
-@implementer(IHostnameResolver)
-class Book:
-    """A resolver that knows the addresses it was given, and answers at once, or when it is told to."""
-
-    def __init__(self, reactor: Any, *addresses: str, late: bool = True) -> None:
-        self.addresses = addresses
-        self.late = late
-        self.asked: list[tuple[str, Sequence[type[IAddress]] | None, str]] = []
-        self.waiting: list[IResolutionReceiver] = []
-        reactor.installNameResolver(self)
-
-    def resolveHostName(
-        self,
-        resolutionReceiver: IResolutionReceiver,
-        hostName: str,
-        portNumber: int = 0,
-        addressTypes: Sequence[type[IAddress]] | None = None,
-        transportSemantics: str = "TCP",
-    ) -> IHostResolution:
-        self.asked.append((hostName, addressTypes, transportSemantics))
-        resolution = Resolution(hostName)
-        resolutionReceiver.resolutionBegan(resolution)
-        self.waiting.append(resolutionReceiver)
-        if not self.late:
-            self.answer()
-        return resolution
-
-    def answer(self) -> None:
-        """Answer all that is asked."""
-        while self.waiting:
-            receiver = self.waiting.pop(0)
-            for host in self.addresses:
-                receiver.addressResolved((IPv6Address if ":" in host else IPv4Address)("TCP", host, 0))
-            receiver.resolutionComplete()
 
 
 def client(reactor: Any) -> Recorder:

@@ -347,7 +347,7 @@ class Waiting:
 
 def test_a_connection_is_told_when_the_endpoint_has_made_it() -> None:
     clock, sock, endpoint = Clock(), Recorder(), Waiting()
-    connectOver(sock, endpoint, reactor=clock)  # type: ignore[arg-type]
+    connectOver(sock, endpoint, reactor=clock)  # type: ignore[call-overload]
     clock.advance(0)
     assert sock.told == []
     assert sock.Send(b"x") == SOCKET_ERROR and GetLastError() == WSAError.WSAENOTCONN
@@ -361,7 +361,7 @@ def test_a_connection_is_told_when_the_endpoint_has_made_it() -> None:
 
 def test_close_gives_the_attempt_up() -> None:
     clock, sock, endpoint = Clock(), Recorder(), Waiting()
-    connectOver(sock, endpoint, reactor=clock)  # type: ignore[arg-type]
+    connectOver(sock, endpoint, reactor=clock)  # type: ignore[call-overload]
     sock.Close()
     assert endpoint.cancelled == 1
     clock.advance(0)
@@ -382,7 +382,7 @@ def test_close_gives_the_attempt_up() -> None:
 )
 def test_onconnect_says_why_there_is_no_connection(reason: Exception, code: WSAError) -> None:
     clock, sock, endpoint = Clock(), Recorder(), Waiting()
-    connectOver(sock, endpoint, reactor=clock)  # type: ignore[arg-type]
+    connectOver(sock, endpoint, reactor=clock)  # type: ignore[call-overload]
     with capturedLogs():
         endpoint.deferred.errback(Failure(reason))
     clock.advance(0)

@@ -22,6 +22,7 @@ import pytest
 from _twistd import CHECKOUT, PATIENCE, Child
 
 DROP_IN = "twisted/plugins/twisted_casync_dropin.py"
+FIXTURES = "pytest_twisted_casync.py"
 
 
 def run(*command: object, cwd: Path | None = None) -> str:
@@ -74,7 +75,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copySources(path: Path) -> Path:
     """The checkout, copied: a build leaves a folder behind whose files the next one would pack again."""
     kept = {"setup.cfg", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md", "CHANGELOG.md"}
-    kept |= {"CONTRIBUTING.md", ".ci", "twisted", "twisted_casync", "tests", "examples", "benchmarks", "docs"}
+    kept |= {FIXTURES, "CONTRIBUTING.md", ".ci", "twisted", "twisted_casync", "tests", "examples", "benchmarks", "docs"}
 
     def ignored(folder: str, names: list[str]) -> set[str]:
         if Path(folder) == CHECKOUT:
@@ -152,12 +153,12 @@ def test_installed_in_a_fresh_environment(
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_the_package_and_one_drop_in(built: tuple[Path, Path]) -> None:
+def test_the_wheel_holds_the_package_a_drop_in_and_the_fixtures(built: tuple[Path, Path]) -> None:
     with zipfile.ZipFile(built[0]) as wheel:
         names = [name for name in wheel.namelist() if not name.startswith("twisted_casync-")]
-    assert [name for name in names if not name.startswith("twisted_casync/")] == [DROP_IN]
+    assert {name for name in names if not name.startswith("twisted_casync/")} == {DROP_IN, FIXTURES}
     modules = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "twisted_casync").rglob("*.py")}
-    assert {*modules, "twisted_casync/py.typed"} == {name for name in names if name != DROP_IN}
+    assert {*modules, "twisted_casync/py.typed"} == {name for name in names if name not in (DROP_IN, FIXTURES)}
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from twisted_casync._places import BoundPlace, InheritedPlace, UnixPlace
 from twisted_casync._strports import nameOf, parseWhere
 
 
@@ -28,25 +29,49 @@ from twisted_casync._strports import nameOf, parseWhere
 )
 def test_where(description: str, family: int, address: object) -> None:
     place = parseWhere(description)
+    assert isinstance(place, BoundPlace)
     assert (place.addrInfo[0], place.addrInfo[4]) == (family, address)
     assert place.kind == ("datagram" if description.startswith("udp") else "stream")
     assert place.description == description
 
 
+def bound(description: str) -> BoundPlace:
+    place = parseWhere(description)
+    assert isinstance(place, BoundPlace)
+    return place
+
+
 def test_where_options() -> None:
-    assert parseWhere("tcp:7").backlog is None
-    assert parseWhere("tcp:7:backlog=5").backlog == 5
-    plain, changed = parseWhere("unix:p"), parseWhere("unix:p:mode=600:lockfile=0")
+    assert bound("tcp:7").backlog is None
+    assert bound("tcp:7:backlog=5").backlog == 5
+    plain, changed = bound("unix:p"), bound("unix:p:mode=600:lockfile=0")
+    assert isinstance(plain, UnixPlace)
+    assert isinstance(changed, UnixPlace)
     assert (plain.mode, plain.lockfile) == (0o666, True)
     assert (changed.mode, changed.lockfile) == (0o600, False)
 
 
 @pytest.mark.parametrize(
+    ("description", "which"),
+    [
+        ("systemd:domain=INET:index=0", ("INET", 0, None)),
+        ("systemd:INET6:1", ("INET6", 1, None)),
+        ("systemd:domain=UNIX:name=echo.socket", ("UNIX", None, "echo.socket")),
+        ("systemd:name=web", (None, None, "web")),
+    ],
+)
+def test_sockets_of_systemd(description: str, which: tuple[str | None, int | None, str | None]) -> None:
+    place = parseWhere(description)
+    assert isinstance(place, InheritedPlace)
+    assert (place.domain, place.index, place.name) == which
+
+
+@pytest.mark.parametrize(
     ("description", "wrong"),
     [
-        ("", "expected one of tcp, tcp6, udp, udp6, unix"),
+        ("", "expected one of tcp, tcp6, udp, udp6, unix, ssl, systemd and"),
         ("7007", r"tcp:7007\?"),
-        ("http:80", "expected one of tcp, tcp6, udp, udp6, unix"),
+        ("http:80", "expected one of tcp, tcp6, udp, udp6, unix, ssl, systemd and"),
         ("tcp=80", "expected one of"),
         ("--grace", "options stand before the places"),
         ("tcp", "the port is missing, expected tcp:PORT"),
@@ -70,6 +95,12 @@ def test_where_options() -> None:
         ("unix:" + "x" * 108, "at most 107 bytes"),
         ("unix:p:mode=888", "mode '888': expected an octal number from 0 to 777"),
         ("unix:p:lockfile=2", "lockfile '2': expected a number from 0 to 1"),
+        ("systemd:", "expected either index=N or name=NAME"),
+        ("systemd:INET", "expected either index=N or name=NAME"),
+        ("systemd:INET:0:web", "expected either index=N or name=NAME"),
+        ("systemd:inet:0", "domain 'inet': expected INET, INET6, UNIX"),
+        ("systemd:domain=INET:index=first", "index 'first': expected a number"),
+        ("systemd:domain=INET:fd=3", "systemd has no 'fd', expected domain, index, name"),
         ("tcp:7\\", "after the backslash"),
     ],
 )

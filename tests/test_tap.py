@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import re
@@ -49,7 +50,7 @@ def run(*command: str, **more: Any) -> subprocess.CompletedProcess[str]:
 
 def parse(*arguments: str) -> Options:
     options = Options()
-    options.parseOptions(arguments)  # type: ignore[no-untyped-call]
+    options.parseOptions(arguments)
     return options
 
 
@@ -145,6 +146,11 @@ def test_a_port_in_use_ends_twistd_with_a_message(tmp_path: Path) -> None:
         daemon = run(script("twistd"), "--pidfile", str(pidfile), "-l", str(log), "casync", "echo", where)
         assert daemon.returncode == 1
         assert message in daemon.stdout + daemon.stderr
+        # The one that tells why is not yet the end of the one that failed.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            ended = os.pidfd_open(int(pidfile.read_text()))
+            assert select.select([ended], [], [], PATIENCE)[0]
+            os.close(ended)
         assert not pidfile.exists()
 
 

@@ -12,6 +12,7 @@ Where each idea lives, from the facts to the face; a module imports only what st
    call raises.
  - C{_notify}: whether an event is news.
  - C{_arguments}, C{_sockaddr}: what a program may pass.  C{_urgent}: urgent data on Linux.  C{_lookup}: names.
+ - C{_observe}: how all that is seen from outside.
  - C{_descriptor}: the socket as the reactor's descriptor.  C{_window}: where readiness comes from.
  - C{_threads}: what MFC keeps per thread.
  - C{_options}, C{_binding}: Winsock's options and ports over the platform's.
@@ -19,7 +20,8 @@ Where each idea lives, from the facts to the face; a module imports only what st
  - C{_handling}: the handlers that wait.  C{_awaiting}: the calls that wait.  C{_reading}: exactly so many bytes,
    lines.  C{_csocket}, C{_csocketfile}: MFC's blocking classes.
  - L{archive}: MFC's C{CArchive}.
- - L{services}, C{tap}: what C{twistd casync} runs.  L{testing}: for the tests of programs that use this.
+ - L{services}, C{tap}: what C{twistd casync} runs.  L{testing}: for the tests of programs that use this.  L{trace}:
+   what sockets do, written down and drawn.
 """
 
 from __future__ import annotations

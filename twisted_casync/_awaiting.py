@@ -148,6 +148,12 @@ class Awaiting(Handling):
 
     __slots__ = ("_as_drained", "_as_lent", "_as_outcome", "_as_spare", "_as_turn", "_as_waits", "_as_yielded")
 
+    # What moves data for the calls that wait, under names that theirs do not hide: who observes a socket sees these.
+    _as_Receive = CAsyncSocket.Receive
+    _as_ReceiveFrom = CAsyncSocket.ReceiveFrom
+    _as_Send = CAsyncSocket.Send
+    _as_SendTo = CAsyncSocket.SendTo
+
     def _as_blank(self) -> None:
         super()._as_blank()
         # The calls that wait, by the event that each waits for.

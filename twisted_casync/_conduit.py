@@ -144,6 +144,12 @@ class Conduit:
         """
         raise failing(WSAError.WSAEOPNOTSUPP)
 
+    def accept(self) -> tuple[Conduit, SockAddr]:
+        """
+        @raise OSError: C{EOPNOTSUPP}.
+        """
+        raise failing(WSAError.WSAEOPNOTSUPP)
+
     def bind(self, address: SockAddr) -> None:
         """
         @raise OSError: C{EOPNOTSUPP}, its name is given.

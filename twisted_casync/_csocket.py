@@ -268,11 +268,11 @@ class CSocket(Reading):
             C{WSAEWOULDBLOCK}.  What was sent when it failed or was cancelled says L{bytesSent}.
         """
         if type(lpBuf) not in _COUNTED or nBufLen is not None or nFlags is not _NO_FLAGS or not self._as_spare:
-            return self._as_sendAll(lpBuf, nBufLen, lambda left: CAsyncSocket.Send(self, left, None, nFlags))
+            return self._as_sendAll(lpBuf, nBufLen, lambda left: self._as_Send(left, None, nFlags))
         if self._as_isTaken(WRITE):
             return fail(failed(WSAError.WSAEINPROGRESS))
         # The call that nearly every message is sent with.
-        count = CAsyncSocket.Send(self, lpBuf)
+        count = self._as_Send(lpBuf)
         if count == len(lpBuf):
             self._as_count = count
             self._as_spare -= 1
@@ -283,7 +283,7 @@ class CSocket(Reading):
         elif GetLastError() is not WSAError.WSAEWOULDBLOCK:
             return fail(winsockError(GetLastError()))
         left = _kept(memoryview(lpBuf)[self._as_count :])
-        return self._as_wait(WRITE, self._as_remainder(left, len(lpBuf), partial(CAsyncSocket.Send, self)))
+        return self._as_wait(WRITE, self._as_remainder(left, len(lpBuf), self._as_Send))
 
     def SendTo(  # type: ignore[override]
         self, lpBuf: Any, nBufLen: int | None, nHostPort: Any, lpszHostAddress: Any = None, nFlags: int = 0
@@ -303,7 +303,7 @@ class CSocket(Reading):
         return self._as_sendAll(
             lpBuf,
             nBufLen,
-            lambda view: CAsyncSocket.SendTo(self, view, None, nHostPort, lpszHostAddress, nFlags),
+            lambda view: self._as_SendTo(view, None, nHostPort, lpszHostAddress, nFlags),
         )
 
     SendToEx = SendTo  # type: ignore[assignment]  # as for ReceiveFromEx

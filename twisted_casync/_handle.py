@@ -17,9 +17,9 @@ from ._conduit import Conduit, conduitOf
 from ._connecting import Attempt, hasFinished, phaseOf, unconnected
 from ._member import member
 from ._notify import BOUND, CONNECTED, CONNECTING, DATAGRAM, LISTENING, NEW, OOB, UNNAMED, WRITE
+from ._observe import observers, opened
 from ._readiness import RELEASED, WRITABLE
 from ._sockaddr import ANY, UNIX, SockAddr, isSockAddr, named, portNumber, sized, sockaddr
-from ._stream import Backlog
 from ._threads import checkedReactor, conduitWindowOf, socketOf, windowOf
 from ._transfer import Transfer
 from .winsock import (
@@ -43,15 +43,15 @@ _FAMILIES = (AF_INET, AF_INET6, UNIX)
 _Self = TypeVar("_Self", bound="Handle")
 
 
-def accepted(listening: socket.socket | Backlog, family: int) -> tuple[socket.socket, SockAddr]:
+def accepted(listening: socket.socket | Conduit, family: int) -> tuple[socket.socket, SockAddr]:
     """
     The connection that has waited longest, and the address of its peer.
 
     @raise OSError: there is none, or no descriptor for it.
     """
-    if isinstance(listening, Backlog):
-        stream, peer = listening.accept()
-        return cast(socket.socket, stream), peer
+    if isinstance(listening, Conduit):
+        conduit, peer = listening.accept()
+        return cast(socket.socket, conduit), peer
     # What socket.accept() does, without making enumerations of what is known of the listener.
     fd: int
     address: SockAddr
@@ -128,7 +128,7 @@ class Handle(Transfer):
         if not 0 <= protocol <= 0xFF:
             raise Rejected(WSAError.WSAEPROTONOSUPPORT)
         window = self._as_openingWindow()
-        sock = socket.socket(family, kind, protocol)
+        sock = window.create(family, kind, protocol)
         try:
             if family == AF_INET6:
                 # Off by default on Linux, on by default on Windows.
@@ -205,7 +205,7 @@ class Handle(Transfer):
         if socketOf(fd) is not None:
             raise Rejected(WSAError.WSAEINVAL)
         # A conduit is a socket to all that is done with one here.
-        sock = socket.socket(fileno=fd) if conduit is None else cast(socket.socket, conduit)
+        sock = window.adopted(fd) if conduit is None else cast(socket.socket, conduit)
         try:
             phase = phaseOf(sock)
             self._as_adopt(sock, window, phase, selected)
@@ -342,6 +342,8 @@ class Handle(Transfer):
         self._as_asked = listener._as_asked
         self._as_own(connection, window, CONNECTED, listener._as_rules.selected, listener._as_family)
         self._as_peer = address
+        if observers:
+            opened(self, listener)
         if listener._as_settings is not None:
             self._as_settings = listener._as_settings
             if self._as_settings.isSet(Option.SO_OOBINLINE):

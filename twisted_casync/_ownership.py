@@ -14,6 +14,7 @@ from typing import Final
 from ._connecting import Attempt, failureOf
 from ._lookup import Lookup
 from ._notify import ALL, CLOSED, CONNECTED, CONNECTING, DATAGRAM, UNNAMED, Notifications, Phase
+from ._observe import attend, observers, opened
 from ._options import Settings
 from ._readiness import RELEASED, Window
 from ._sockaddr import SockAddr
@@ -61,6 +62,8 @@ class SocketOwner:
         self._as_window: Window | None = None
         self._as_rules, self._as_interest = Notifications(), RELEASED
         self._as_blank()
+        if observers:
+            attend(self)
 
     def _as_blank(self) -> None:
         self._as_sock: socket.socket | None = None
@@ -122,6 +125,8 @@ class SocketOwner:
         """
         window.open()
         self._as_own(sock, window, phase, selected, int(sock.family))
+        if observers:
+            opened(self)
 
     def _as_own(self, sock: socket.socket, window: Window, phase: Phase, selected: int, family: int) -> None:
         """

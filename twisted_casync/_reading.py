@@ -17,7 +17,6 @@ from twisted.internet.defer import Deferred, fail
 
 from ._arguments import Rejected, filled
 from ._awaiting import PENDING, Awaiting, failed, refusal
-from ._casyncsocket import CAsyncSocket
 from ._handling import Handling
 from ._notify import CONNECTED, DATAGRAM, READ, REENABLED_BY, UNNAMED
 from ._readiness import READABLE
@@ -74,7 +73,7 @@ class Reading(Awaiting):
         if self._as_drained and not self._as_ended:
             # A moment ago the kernel had less than it was asked for.  What comes now, it will tell.
             return PENDING
-        count = CAsyncSocket.Receive(self, _scratch.buffer, size)
+        count = self._as_Receive(_scratch.buffer, size)
         if count < size:
             if count == SOCKET_ERROR:
                 return self._as_nothing(_scratch.buffer, size, flags)
@@ -102,7 +101,7 @@ class Reading(Awaiting):
     def _as_fill(self, buffer: Any, size: int, flags: int) -> Any:
         if self._as_drained and not flags and not self._as_ended:
             return PENDING
-        count = CAsyncSocket.Receive(self, buffer, size, flags)
+        count = self._as_Receive(buffer, size, flags)
         if count < size:
             if count == SOCKET_ERROR:
                 return self._as_nothing(buffer, size, flags)
@@ -145,7 +144,7 @@ class Reading(Awaiting):
 
         @return: how many bytes, and the address; or L{PENDING}.
         """
-        count, address = CAsyncSocket.ReceiveFrom(self, view, None, flags, lpSockAddrLen=lpSockAddrLen)
+        count, address = self._as_ReceiveFrom(view, None, flags, lpSockAddrLen=lpSockAddrLen)
         return self._as_nothing(view, len(view), flags) if count == SOCKET_ERROR else (count, address)
 
     def _as_more(self, wanted: int) -> Any:

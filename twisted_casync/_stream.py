@@ -112,6 +112,12 @@ class Stream(Conduit):
             self._name, self._peer, self._state = name, peer, _ESTABLISHED
             self.changed(now)
 
+    def connecting(self) -> None:
+        """
+        An attempt to connect begins, after one that failed say.
+        """
+        self._state, self._failure, self._ended = _SYN_SENT, WSAError.NO_ERROR, False
+
     def feed(self, data: bytes, now: bool = False) -> None:
         """
         Data has arrived.
@@ -132,6 +138,15 @@ class Stream(Conduit):
                 return
             self._urgent, self._mark = byte, self.size
             self.changed(now)
+
+    def withdraw(self) -> bytes:
+        """
+        Take back what was fed and not received.
+        """
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        self.size = 0
+        return data
 
     def end(self, now: bool = False) -> None:
         """
@@ -188,6 +203,12 @@ class Stream(Conduit):
         # Those behind an urgent byte come after it (tcp_inq()).
         return min(self.size, self._mark) if self._urgent else self.size
 
+    def isDrained(self) -> bool:
+        """
+        @return: whether all that was fed has been received.
+        """
+        return not (self.size or self._urgent)
+
     def atMark(self) -> bool:
         """
         @return: whether the next byte stands where an urgent byte stands, or stood (C{SIOCATMARK}).
@@ -214,6 +235,18 @@ class Stream(Conduit):
         if (level, option) == _ERROR:
             return errnoFromError(self.failure())
         return super().getsockopt(level, option)
+
+    def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
+        super().setsockopt(level, option, value)
+        if (level, option) == _OOBINLINE and value and self._urgent:
+            # One that waits already is received in line too.
+            self._insert(self._mark, self._urgent)
+            self._urgent = b""
+
+    def _insert(self, at: int, data: bytes) -> None:
+        chunks = b"".join(self._chunks)
+        self._chunks = deque(memoryview(part) for part in (chunks[:at], data, chunks[at:]) if part)
+        self.size += len(data)
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """
@@ -386,9 +419,10 @@ class Backlog(Conduit):
 
     def close(self) -> None:
         """
-        Give it up: those that wait are reset.
+        Give it up: those that wait are reset, and those that come later find no room.
         """
         super().close()
+        self._most = 0
         while self._waiting:
             stream = self._waiting.popleft()
             stream.setsockopt(*_LINGER, _RESETTING)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
@@ -27,6 +28,8 @@ __all__ = [
     "conduitWindowOf",
     "isInitialised",
     "openSockets",
+    "reactorOf",
+    "reactorOfThread",
     "socketOf",
     "windowOf",
 ]
@@ -68,6 +71,20 @@ def isInitialised() -> bool:
     return threading.get_ident() == primary
 
 
+def reactorOf(reactor: Any) -> Any:
+    """
+    @param reactor: a provider of C{IReactorFDSet}; L{None} for this thread's, or the global one.
+    @return: which it is.
+    """
+    if reactor is None:
+        reactor = _thread.reactor
+    if reactor is None:
+        from twisted.internet import reactor as default
+
+        reactor = default
+    return reactor
+
+
 def windowOf(reactor: Any) -> BaseWindow | None:
     """
     The socket window of a reactor, in this thread.
@@ -77,15 +94,12 @@ def windowOf(reactor: Any) -> BaseWindow | None:
     """
     if not isInitialised():
         return None
-    if reactor is None:
-        reactor = _thread.reactor
-    if reactor is None:
-        from twisted.internet import reactor as default
-
-        reactor = default
+    reactor = reactorOf(reactor)
     key = id(reactor), True
     window = _thread.windows.get(key)
     if window is None:
+        if not IReactorFDSet.providedBy(reactor):
+            return _conduitWindow(reactor)
         direct = _thread.direct.get(reactor, not HAS_EPOLL)
         gone = partial(_thread.windows.pop, key, None)
         # A reactor may have a window of its own.
@@ -106,11 +120,19 @@ def conduitWindowOf(conduit: Conduit) -> BaseWindow | None:
     """
     if not isInitialised():
         return None
-    key = id(conduit.reactor), False
+    return _conduitWindow(conduit.reactor)
+
+
+def _conduitWindow(reactor: Any) -> BaseWindow:
+    key = id(reactor), False
     window = _thread.windows.get(key)
     if window is None:
         gone = partial(_thread.windows.pop, key, None)
-        window = _thread.windows[key] = ConduitWindow(conduit.reactor, threading.get_ident(), gone)
+        make = partial(ConduitWindow, reactor)
+        if not IReactorFDSet.providedBy(reactor):
+            # One that watches no descriptors, and may have a window of its own for what it has instead.
+            make = getattr(reactor, "socketWindow", make)
+        window = _thread.windows[key] = make(threading.get_ident(), gone)
     return window
 
 
@@ -161,6 +183,21 @@ def AfxSocketInit(reactor: Any = None, *, direct: bool = False) -> bool:
     return True
 
 
+@contextmanager
+def reactorOfThread(reactor: Any) -> Iterator[None]:
+    """
+    Give the calling thread's sockets another reactor for a while.
+
+    @param reactor: what a socket belongs to that is given none, as after C{AfxSocketInit(reactor)}.
+    """
+    before = _thread.reactor, _thread.ended
+    _thread.reactor, _thread.ended = checkedReactor(reactor), False
+    try:
+        yield
+    finally:
+        _thread.reactor, _thread.ended = before
+
+
 def AfxSocketTerm() -> None:
     """
     End the calling thread's use of sockets (C{AfxSocketTerm}, C{WSACleanup}): its sockets are closed without a
@@ -176,8 +213,9 @@ def AfxSocketTerm() -> None:
 
 def checkedReactor(reactor: Any) -> Any:
     """
-    @raise TypeError: C{reactor} can't watch descriptors (the IOCP reactor of Windows can't).
+    @raise TypeError: C{reactor} can't watch descriptors (the IOCP reactor of Windows can't), and has no window of its
+        own that would make its sockets of something else.
     """
-    if not IReactorFDSet.providedBy(reactor):
+    if not (IReactorFDSet.providedBy(reactor) or hasattr(reactor, "socketWindow")):
         raise TypeError(f"reactor must provide IReactorFDSet, which {type(reactor).__name__} does not")
     return cast(Any, reactor)

@@ -10,6 +10,7 @@ the windows of L{_innerset}, and that of the C{casync} reactor.
 from __future__ import annotations
 
 import select
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -134,6 +135,20 @@ class BaseWindow:
         """
         The last socket has left: give up what L{open} had.
         """
+
+    def create(self, family: int, kind: int, protocol: int) -> socket.socket:
+        """
+        @return: a new socket, or what stands in the place of one here.
+        @raise OSError: as C{socket(2)}.
+        """
+        return socket.socket(family, kind, protocol)
+
+    def adopted(self, fd: int) -> socket.socket:
+        """
+        @return: the socket of a descriptor.
+        @raise OSError: it is none that can be watched here.
+        """
+        return socket.socket(fileno=fd)
 
     def enter(self, descriptor: SocketDescriptor) -> None:
         """

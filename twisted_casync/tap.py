@@ -2,54 +2,138 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from twisted.application.service import IService
-from twisted.plugin import getPlugins
 from twisted.python import usage
 
-from twisted_casync.interfaces import IAsyncSocketService
-from twisted_casync.services import SHIPPED, AsyncSocketService, ServiceOptions
+from twisted_casync._strports import parseWhere
+from twisted_casync.services import SHIPPED, AsyncSocketService, Limits, ServiceOptions, SocketService
+from twisted_casync.services._discovery import Registered, registered
+from twisted_casync.services._naming import Unusable, inOneLine
+from twisted_casync.services._seen import SeenOptions, seen
 
 __all__ = ["Options", "makeService"]
 
 
-def _services() -> dict[str, Any]:
-    """What can be served, by name: our own services, then those of plugins. The first of a name wins."""
-    found: dict[str, Any] = {}
-    for service in (*SHIPPED, *getPlugins(IAsyncSocketService)):
-        found.setdefault(service.name, service)
-    return found
+class _Commands:
+    """What twisted.python.usage wants to know of each service, asked of it no earlier than usage asks."""
+
+    def __init__(self, note: Callable[[Registered], None]) -> None:
+        self._note = note
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        for found in registered(SHIPPED):
+            yield [found.name, None, partial(self._options, found), ""]
+
+    def _options(self, found: Registered) -> Any:
+        self._note(found)
+        return found.service().options()
 
 
-class Options(usage.Options):
-    """The command line of `twistd casync`; the service's own part is in `subOptions`."""
+class Options(SeenOptions):
+    """The command line of `twistd casync`; the service's own part is in `subOptions`.
+
+    Whatever is wrong with a plugin is a usage error of those that ask for it, and of nobody else.
+    """
+
+    longdesc = (
+        "Serves with sockets in the manner of MFC's CAsyncSocket. `twistd casync SERVICE --help` tells of the "
+        "options of a service, and where it can listen."
+    )
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.services = _services()
-        self.subCommands = [
-            [name, None, service.options, f"{service.description} Default: {' '.join(service.where)}"]
-            for name, service in self.services.items()
-        ]
+        self.subCommands: Any = _Commands(self._choose)
+        self._chosen: Registered | None = None
 
     opt_version = ServiceOptions.opt_version
+
+    def opt_plugins(self) -> None:
+        """Say where each service comes from, and all about those that can't be used, and exit."""
+        for found in registered(SHIPPED):
+            print(f"{found.name}: {found.origin}")
+            try:
+                found.service()
+            except Unusable as error:
+                print("".join(traceback.format_exception(error.__cause__ or error)))
+        raise SystemExit(0)
 
     @property
     def synopsis(self) -> str:
         """The first line of the help, behind the program's name."""
         # A service's own synopsis is put behind this one, and its name between them.
-        return "[options] SERVICE" if self.subCommand is None else "[options]"
+        return "[options] SERVICE [options] [WHERE...]" if self.subCommand is None else "[options]"
+
+    @property
+    def service(self) -> Any:
+        """The chosen provider of IAsyncSocketService."""
+        assert self._chosen is not None
+        return self._chosen.service()
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        try:
+            super().parseOptions(options)  # type: ignore[no-untyped-call]
+        except usage.UsageError:
+            raise
+        except Exception as error:
+            if self._chosen is None:
+                raise
+            who = f"{self._chosen.name} ({self._chosen.origin})"
+            raise usage.UsageError(f"{who} can't be used: {inOneLine(error)}") from error
 
     def postOptions(self) -> None:
         if self.subCommand is None:
-            raise usage.UsageError(f"say what to serve: {', '.join(self.services)}")
+            names = ", ".join(found.name for found in registered(SHIPPED))
+            raise usage.UsageError(f"say what to serve: {names}")
+        where = self.subOptions.get("where") or self.service.where
+        if not where:
+            raise usage.UsageError(f"say where: {self.subCommand} has no place to listen by default")
+        try:
+            self.where = [parseWhere(place) if isinstance(place, str) else place for place in where]
+            for place in self.where:
+                place.check()
+        except ValueError as error:
+            raise usage.UsageError(str(error)) from None
+        # Of a service that is none of ours, it turns out when it starts.
+        served = self.service.kinds if isinstance(self.service, SocketService) else ("stream", "datagram")
+        for place in self.where:
+            if place.kind not in served:
+                raise usage.UsageError(f"{place.description!r}: {self.subCommand} serves no {place.kind}s")
+
+    def getUsage(self, width: int | None = None) -> str:
+        if hasattr(self, "subOptions"):
+            return super().getUsage(width)
+        usable, unusable = [], []
+        for found in registered(SHIPPED):
+            try:
+                service = found.service()
+            except Unusable as error:
+                unusable.append(f"  {found.name} ({found.origin}): {error}\n")
+            else:
+                default = f" Default: {' '.join(service.where)}" if service.where else ""
+                usable.append([found.name, None, None, f"{service.description}{default}"])
+        self.subCommands, commands = usable, self.subCommands
+        try:
+            text = super().getUsage(width)
+        finally:
+            self.subCommands = commands
+        if unusable:
+            text += "Can't be used (twistd casync --plugins tells more):\n" + "".join(unusable)
+        return text
+
+    def _choose(self, found: Registered) -> None:
+        self._chosen = found
 
 
 def makeService(options: Options) -> IService:
     """Make the service that the command line asks for; nothing is opened before it is started."""
-    plugin = options.services[str(options.subCommand)]
     chosen = options.subOptions
-    where = chosen.get("where") or plugin.where
-    return AsyncSocketService(partial(plugin.listener, chosen), where, grace=chosen.get("grace", 5.0))
+    factory = partial(options.service.listener, chosen)
+    # A plugin's options need not be ours.
+    limits = chosen.limits() if isinstance(chosen, ServiceOptions) else Limits()
+    service = AsyncSocketService(factory, options.where, grace=chosen.get("grace", 5.0), limits=limits)
+    return seen(options, str(options.subCommand), service)

@@ -4,7 +4,8 @@ Between sockets and Twisted: a Twisted transport over a C{CAsyncSocket}, and a C
 
 from __future__ import annotations
 
-from twisted_casync.bridges._overtransport import SocketProtocol, connectOver, listenOver, reasonOf, transportOf
+from twisted_casync.bridges._overendpoints import connectOver, listenOver
+from twisted_casync.bridges._overtransport import SocketProtocol, reasonOf, transportOf
 from twisted_casync.bridges._view import IReactorOverCAsyncSocket, ReactorView, overCAsyncSockets
 
 __all__ = [

@@ -9,47 +9,64 @@ What a transport can't do a socket over it can't either: there is no urgent data
 Where it can't end one direction alone, C{ShutDown} ends the connection when what was sent has gone.  One that knows
 nothing of producers, as an SSH channel, can't be paused, so that what nobody receives is kept without bounds, and does
 not say that it has enough: it takes one C{Send} in each turn of the reactor.
+
+Over TLS the connection is made when the handshake is done: C{OnConnect} and C{OnAccept} come then, and a handshake that
+fails is a connection that was not made.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from enum import IntEnum
 from typing import Any, Final, cast
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectingCancelledError, ConnectionClosed
+from twisted.internet.error import ConnectionClosed, TimeoutError
 from twisted.internet.interfaces import (
-    IAddress,
     IDelayedCall,
     IHalfCloseableProtocol,
-    IListeningPort,
-    IProtocol,
+    IHandshakeListener,
+    INegotiated,
     IPushProducer,
-    IStreamClientEndpoint,
-    IStreamServerEndpoint,
 )
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from twisted_casync import FD_ALL_EVENTS, INVALID_SOCKET, CAsyncSocket, GetLastError, WSAError, errnoFromError
-from twisted_casync._stream import Backlog, Stream
+from twisted_casync._stream import Stream
 
-from ._losses import failedBy, lostBy
+from ._losses import failedBy, lostBy, wordsOf
 
-__all__ = ["Carrying", "SocketProtocol", "connectOver", "listenOver", "reasonOf", "transportOf"]
+__all__ = [
+    "HANDSHAKE",
+    "Carrying",
+    "SocketProtocol",
+    "carrierOf",
+    "checkedClosed",
+    "nameOf",
+    "reactorOr",
+    "reasonOf",
+    "transportOf",
+]
 
 _MOST: Final = 65536
 """How many bytes may wait to be received before the transport is paused."""
 _FEW: Final = _MOST // 4
 """How many may still wait when it is resumed: not with each Receive of a program that is a little late."""
+HANDSHAKE: Final = 30.0
+"""How many seconds a handshake may take, unless it is said."""
+_PARTING: Final = 60.0
+"""
+How many seconds a peer that was told of the end of a TLS connection may take to say the same: as long as Linux waits
+for the other half of a TCP connection that nobody uses any more (tcp_fin_timeout, tcp(7)).
+"""
 _FINISHING: Final = ("loseWriteConnection", "closeStdin", "loseConnection")
 """What ends this side's stream: of a connection, of a child process, of what can only end as a whole."""
 
 
-def _nameOf(ask: Callable[[], Any]) -> Any:
+def nameOf(ask: Callable[[], Any]) -> Any:
     """
     The address of one end, as the socket module writes it; a string of an end that has none.
 
@@ -67,7 +84,29 @@ def _nameOf(ask: Callable[[], Any]) -> Any:
     return (host, port, address.flowInfo, address.scopeID) if hasattr(address, "flowInfo") else (host, port)
 
 
-@implementer(IHalfCloseableProtocol, IPushProducer)
+# Not one of a class: an event would refer to the protocol, for as long as somebody keeps the event.
+_log = Logger()
+
+
+class _Life(IntEnum):
+    """
+    Where a transport is in its life.
+    """
+
+    WAITING = 0
+    """It is not connected yet."""
+    SHAKING = 1
+    """It is, and TLS is not ready."""
+    OPEN = 2
+    LEFT = 3
+    """Nobody uses the stream any more; what was sent may be on its way."""
+    LOST = 4
+
+
+_USED: Final = (_Life.SHAKING, _Life.OPEN)
+
+
+@implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
 class Carrying(Protocol):
     """
     The protocol that carries a stream.
@@ -76,13 +115,15 @@ class Carrying(Protocol):
     @ivar reason: how the connection has ended, or why it was not made; L{None} before.
     """
 
-    _log = Logger()
-
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, patience: float = HANDSHAKE, stream: Stream | None = None) -> None:
         """
         @param reactor: the reactor of the transport; L{None} for the global one.
+        @param patience: how many seconds the handshake of TLS may take.
+        @param stream: a stream that is connected, which this one takes over with its own transport; L{None} for a new
+            one.
         """
-        self.stream = Stream(self, _reactorOr(reactor))
+        self.patience = patience
+        self.stream = Stream(self, reactorOr(reactor)) if stream is None else stream
         self.reason: Failure | None = None
         # The transport is being called: what it calls back meanwhile is told later, not inside a member.
         self._calling = False
@@ -90,8 +131,12 @@ class Carrying(Protocol):
         self._full = False
         self._nextTurn: IDelayedCall | None = None
         self._paused = False
-        self._open = False
+        self._life = _Life.WAITING
         self._produces = False
+        # Who has taken the transport over.
+        self._successor: Any = None
+        # Gives the peer up: before TLS is ready, and after the stream was closed.
+        self._timer: IDelayedCall | None = None
 
     # -- what the transport says
 
@@ -99,13 +144,47 @@ class Carrying(Protocol):
         """
         The transport is connected: so is the stream.
         """
-        self._open = True
+        self.stream.carrier = self
+        wrapper = getattr(self.transport, "protocol", None)
+        if getattr(wrapper, "_wrappedProtocol", None) is self:
+            # Twisted's client endpoints put a protocol of their own before this one, and say of it only the last that
+            # this one provides: with IHandshakeListener, that it knows no halves.
+            alsoProvides(wrapper, IHalfCloseableProtocol)
         if hasattr(self.transport, "registerProducer"):
             self._call("registerProducer", self, True)
             self._produces = True
+        if self._isTLS():
+            self._life = _Life.SHAKING
+            self._timer = self.stream.reactor.callLater(self.patience, self._late)
+        else:
+            self._begin()
+
+    def handshakeCompleted(self) -> None:
+        """
+        TLS is ready: the stream is connected.
+        """
+        if self._life is _Life.SHAKING:
+            self._untime()
+            self._begin()
+
+    def _begin(self) -> None:
+        self._life = _Life.OPEN
         transport = cast(Any, self.transport)
-        self.stream.connected(_nameOf(transport.getHost), _nameOf(transport.getPeer), not self._calling)
+        self.stream.connected(nameOf(transport.getHost), nameOf(transport.getPeer), not self._calling)
         self.made()
+
+    def _late(self) -> None:
+        """
+        The handshake takes too long.
+        """
+        self._timer = None
+        self.reason = Failure(TimeoutError(string=f"no handshake within {self.patience:g} seconds"))
+        self._call("abortConnection")
+
+    def _untime(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
 
     def made(self) -> None:
         """
@@ -116,8 +195,12 @@ class Carrying(Protocol):
         """
         Data for the socket.
         """
+        if self._successor is not None:
+            self._successor.dataReceived(data)
+            return
         self.stream.feed(data, not self._calling)
-        if self.stream.size >= _MOST and not self._paused and self._open and hasattr(self.transport, "pauseProducing"):
+        full = self.stream.size >= _MOST and self._life in _USED
+        if full and not self._paused and hasattr(self.transport, "pauseProducing"):
             self._paused = True
             self._call("pauseProducing")
 
@@ -125,6 +208,10 @@ class Carrying(Protocol):
         """
         The peer's stream has ended.
         """
+        if self._successor is not None:
+            # TLS has no halves.
+            cast(Any, self.transport).loseConnection()
+            return
         self.stream.end(not self._calling)
 
     def writeConnectionLost(self) -> None:
@@ -136,12 +223,30 @@ class Carrying(Protocol):
         """
         The connection is over.
         """
-        self._open = self._produces = False
+        if self._successor is not None:
+            self._successor.connectionLost(reason)
+            return
+        life, self._life, self._produces = self._life, _Life.LOST, False
         self._produced()
-        self.reason = reason
-        if not reason.check(ConnectionClosed):
-            self._log.warn("{socket} lost its connection: {reason}", socket=self, reason=reason.getErrorMessage())
+        self._untime()
+        self.reason = reason = self.reason or reason
+        if life is _Life.SHAKING:
+            # The way to OpenSSL's error is nobody's, and refers to all that was on it.
+            reason.cleanFailure()
+            _log.warn("no TLS with {peer}: {reason}", peer=self._peer(), reason=wordsOf(reason, self.transport))
+            self.stream.lose(failedBy(reason), not self._calling)
+            return
+        if not reason.check(ConnectionClosed) and life is not _Life.LEFT:
+            why = wordsOf(reason, self.transport)
+            _log.warn("the connection with {peer} is lost: {reason}", peer=self._peer(), reason=why)
         self.stream.lose(lostBy(reason, self.transport), not self._calling)
+
+    def _peer(self) -> str:
+        """
+        @return: the peer, as a line of the log names it.
+        """
+        name = nameOf(cast(Any, self.transport).getPeer)
+        return ":".join(map(str, name[:2])) if isinstance(name, tuple) else str(name)
 
     # -- what the transport wants of its producer
 
@@ -172,7 +277,7 @@ class Carrying(Protocol):
         @return: how many bytes a C{Send} can have taken.
         """
         # All of one Send, as Winsock takes it; what comes after it waits, if the transport has enough then.
-        return 0 if self._full or not self._open else sys.maxsize
+        return 0 if self._full or self._life is not _Life.OPEN else sys.maxsize
 
     def carry(self, data: bytes, urgent: bool) -> None:
         """
@@ -183,7 +288,7 @@ class Carrying(Protocol):
         if urgent:
             raise OSError(errnoFromError(WSAError.WSAEOPNOTSUPP), WSAError.WSAEOPNOTSUPP.message)
         self._call("write", data)
-        if not self._produces and self._open:
+        if not self._produces and self._life is _Life.OPEN:
             # It never asks to wait: a program that sends as long as it can would never return.
             self._full = True
             self._nextTurn = self.stream.reactor.callLater(0, self.resumeProducing)
@@ -192,7 +297,7 @@ class Carrying(Protocol):
         """
         The socket has received something.
         """
-        if self._paused and self.stream.size <= _FEW and self._open:
+        if self._paused and self.stream.size <= _FEW and self._life in _USED:
             self._paused = False
             self._call("resumeProducing")
 
@@ -200,7 +305,7 @@ class Carrying(Protocol):
         """
         End this side's stream.
         """
-        if self._open:
+        if self._life is _Life.OPEN:
             self._produced()
             # Of the transport itself: one that wraps another hands on what it has not, beneath TLS say.
             self._call(next(name for name in _FINISHING if hasattr(type(self.transport), name)))
@@ -210,14 +315,45 @@ class Carrying(Protocol):
         Nobody uses the stream any more.  One that was not all received is aborted, as TCP does (RFC 2525, 2.17).
         """
         abort = abort or self.stream.size > 0
-        if not self._open:
+        if self._life not in _USED:
             return
+        self._life = _Life.LEFT
+        self._untime()
         self._produced()
         if self._paused:
             # The end of a TLS connection is an exchange.
             self._paused = False
             self._call("resumeProducing")
-        self._call("abortConnection" if abort and hasattr(self.transport, "abortConnection") else "loseConnection")
+        if abort and hasattr(self.transport, "abortConnection"):
+            self._call("abortConnection")
+            return
+        self._call("loseConnection")
+        if self._isTLS() and self._life is _Life.LEFT:
+            self._timer = self.stream.reactor.callLater(_PARTING, self._unanswered)
+
+    def _unanswered(self) -> None:
+        """
+        The peer has not said that TLS ends: so end what is beneath, when what was sent has gone; else cut it off.
+        """
+        self._timer = self.stream.reactor.callLater(_PARTING, self._call, "abortConnection")
+        cast(Any, self.transport).transport.loseConnection()
+
+    def handOver(self, successor: Any) -> Any:
+        """
+        Leave the transport to another protocol, which is told from now on what this one was.
+
+        @return: the transport.
+        """
+        self._produced()
+        if self._paused:
+            self._paused = False
+            self._call("resumeProducing")
+        self._successor = successor
+        return self.transport
+
+    def _isTLS(self) -> bool:
+        # By its class: what wraps TLS hands its interfaces on, and not its news.
+        return bool(INegotiated.implementedBy(type(self.transport)))
 
     def _produced(self) -> None:
         """
@@ -250,7 +386,7 @@ class SocketProtocol(Carrying):
         @raise ValueError: the socket is open.
         """
         super().__init__(reactor)
-        self._sock: CAsyncSocket | None = _closed(sock)
+        self._sock: CAsyncSocket | None = checkedClosed(sock)
         self._lEvent = lEvent
 
     def made(self) -> None:
@@ -258,142 +394,9 @@ class SocketProtocol(Carrying):
         Attach the socket.
         """
         sock, self._sock = self._sock, None
-        if sock is not None and not sock.Attach(self.stream, self._lEvent):
-            self._log.error("{socket!r} can't be attached to its transport: {error}", socket=sock, error=GetLastError())
+        if sock is not None and not CAsyncSocket.Attach(sock, self.stream, self._lEvent):
+            _log.error("{socket!r} can't be attached to its transport: {error}", socket=sock, error=GetLastError())
             self.close(True)
-
-
-class _Connecting(Carrying):
-    """
-    The protocol of a connection that a socket waits for.
-    """
-
-    def __init__(self, sock: CAsyncSocket, lEvent: int, reactor: Any) -> None:
-        super().__init__(reactor)
-        self.waiting: Deferred[IProtocol] | None = None
-        if not _closed(sock).Attach(self.stream, lEvent):
-            raise OSError(errnoFromError(GetLastError()), GetLastError().message)
-
-    def made(self) -> None:
-        self.waiting = None
-
-    def failed(self, reason: Failure) -> None:
-        """
-        There is no connection, and won't be.
-        """
-        self.waiting = None
-        self.reason = reason
-        code = failedBy(reason)
-        if code is WSAError.WSAECONNABORTED and not reason.check(CancelledError, ConnectingCancelledError):
-            self._log.warn("{socket} can't connect: {reason}", socket=self, reason=reason.getErrorMessage())
-        self.stream.lose(code)
-
-    def close(self, abort: bool) -> None:
-        waiting, self.waiting = self.waiting, None
-        if waiting is not None:
-            waiting.cancel()
-        super().close(abort)
-
-
-class _Accepted(Carrying):
-    """
-    The protocol of a connection that waits to be accepted.
-    """
-
-    def __init__(self, backlog: Backlog) -> None:
-        super().__init__(backlog.reactor)
-        self._backlog = backlog
-
-    def made(self) -> None:
-        if not self._backlog.offer(self.stream, not self._calling):
-            self._log.warn("no room for a connection to {name}: too many wait", name=self._backlog.getsockname())
-            self.stream.close()
-
-
-class _Accepting(Factory):
-    """
-    Makes the protocols of what a socket accepts.
-    """
-
-    noisy = False
-
-    def __init__(self, backlog: Backlog) -> None:
-        self._backlog = backlog
-
-    def buildProtocol(self, addr: IAddress | None) -> Carrying:
-        return _Accepted(self._backlog)
-
-
-class _Once(Factory):
-    """
-    Hands out the protocol of a connection that is being made.
-    """
-
-    noisy = False
-
-    def __init__(self, protocol: Carrying) -> None:
-        self._protocol = protocol
-
-    def buildProtocol(self, addr: IAddress | None) -> Carrying:
-        return self._protocol
-
-
-def connectOver(
-    sock: CAsyncSocket, endpoint: IStreamClientEndpoint, lEvent: int = FD_ALL_EVENTS, *, reactor: Any = None
-) -> None:
-    """
-    Connect a socket by a Twisted endpoint, instead of C{Create} and C{Connect}.  C{OnConnect} says how that ends, and
-    until then the socket is connecting; C{Close} gives it up.
-
-    @param sock: a closed socket.
-    @param endpoint: where to, and over what.
-    @param lEvent: what to select.
-    @param reactor: the reactor of the endpoint; L{None} for the global one.
-    @raise ValueError: the socket is open.
-    @raise OSError: it can't be attached; this is not its thread (C{WSANOTINITIALISED}).
-    """
-    protocol = _Connecting(sock, lEvent, reactor)
-    protocol.waiting = endpoint.connect(_Once(protocol))
-    protocol.waiting.addErrback(protocol.failed)
-
-
-def listenOver(
-    sock: CAsyncSocket, endpoint: IStreamServerEndpoint, lEvent: int = FD_ALL_EVENTS, *, reactor: Any = None
-) -> Deferred[IListeningPort]:
-    """
-    Listen with a socket at a Twisted endpoint, instead of C{Create} and C{Listen}.  C{OnAccept} says that a connection
-    waits, and C{Accept} takes it; C{Close} stops listening.
-
-    @param sock: a closed socket.
-    @param endpoint: where, and over what.
-    @param lEvent: what to select, here and for what is accepted.
-    @param reactor: the reactor of the endpoint; L{None} for the global one.
-    @return: a Deferred that fires with the port when the socket listens, and fails as the endpoint does.
-    @raise ValueError: the socket is open.
-    """
-    _closed(sock)
-    ports: list[IListeningPort] = []
-
-    def closing() -> None:
-        for port in ports:
-            stopping = port.stopListening()
-            if stopping is not None:
-                stopping.addErrback(lambda reason: _log.failure("a port could not be closed", reason))
-
-    backlog = Backlog(_reactorOr(reactor), "", closing)
-
-    def listening(port: IListeningPort) -> IListeningPort:
-        ports.append(port)
-        backlog.named(_nameOf(port.getHost))
-        if not sock.Attach(backlog, lEvent):
-            closing()
-            raise OSError(errnoFromError(GetLastError()), GetLastError().message)
-        return port
-
-    return endpoint.listen(_Accepting(backlog)).addCallback(listening)
-
-
-_log = Logger()
 
 
 def transportOf(sock: CAsyncSocket) -> Any:
@@ -402,7 +405,7 @@ def transportOf(sock: CAsyncSocket) -> Any:
 
     @return: the transport; L{None} of a socket that has a descriptor, or nothing yet, or is closed.
     """
-    carrier = _carrierOf(sock)
+    carrier = carrierOf(sock)
     return None if carrier is None else carrier.transport
 
 
@@ -413,18 +416,22 @@ def reasonOf(sock: CAsyncSocket) -> Failure | None:
 
     @return: the reason; L{None} while there is none, of a socket that has a descriptor, or is closed.
     """
-    carrier = _carrierOf(sock)
+    carrier = carrierOf(sock)
     return None if carrier is None else carrier.reason
 
 
-def _carrierOf(sock: CAsyncSocket) -> Carrying | None:
+def carrierOf(sock: CAsyncSocket) -> Carrying | None:
+    """
+    @return: what carries a socket; L{None} of one that no transport does.
+    """
     stream: Any = sock._as_sock
     carrier = stream.carrier if isinstance(stream, Stream) else None
     return carrier if isinstance(carrier, Carrying) else None
 
 
-def _closed(sock: CAsyncSocket) -> CAsyncSocket:
+def checkedClosed(sock: CAsyncSocket) -> CAsyncSocket:
     """
+    @return: C{sock}, which can be given a connection.
     @raise ValueError: it is open.
     """
     if sock.m_hSocket != INVALID_SOCKET:
@@ -432,7 +439,10 @@ def _closed(sock: CAsyncSocket) -> CAsyncSocket:
     return sock
 
 
-def _reactorOr(reactor: Any) -> Any:
+def reactorOr(reactor: Any) -> Any:
+    """
+    @return: C{reactor}; the global one where that is L{None}.
+    """
     if reactor is not None:
         return reactor
     from twisted.internet import reactor as default

@@ -18,8 +18,12 @@ LULL = 0.25
 
 
 class Finishing(Protocol):
-    """What is drained: a connection that counts its traffic, and that can be ended well or cut off."""
+    """What is drained: a connection that counts its traffic, and that can be ended well or cut off.
 
+    peer: the name of the other end in the log.
+    """
+
+    peer: str
     bytesIn: int
     bytesOut: int
 

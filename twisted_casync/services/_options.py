@@ -9,28 +9,47 @@ from typing import Any
 from twisted.python import usage
 
 from twisted_casync._strports import EXPECTED, parseWhere
+from twisted_casync.services._limits import Limits
 
-__all__ = ["ServiceOptions"]
+__all__ = ["ServiceOptions", "count", "seconds"]
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < math.inf:
+def seconds(text: str) -> float:
+    """Read a number of seconds from a command line. Raises ValueError for one that is negative or endless."""
+    number = float(text)
+    if not 0 <= number < math.inf:
         raise ValueError(f"{text!r}, expected a number of seconds, 0 or more")
-    return seconds
+    return number
+
+
+def count(text: str) -> int:
+    """Read a number from a command line. Raises ValueError for one with a sign, a point or anything else in it."""
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(f"{text!r}, expected a number, 0 or more")
+    return int(text)
 
 
 class ServiceOptions(usage.Options):
     """The options of a service; a subclass adds its own optFlags and optParameters.
 
-    After parsing, `self["where"]` is a list of places to listen (empty when the command line names none) and
-    `self["grace"]` a number of seconds.
+    After parsing, `self["where"]` is a list of places to listen (empty when the command line names none),
+    `self["grace"]` a number of seconds, and `self.limits()` what peers are allowed.
     """
 
     synopsis = "[options] [WHERE...]"
 
     optParameters: list[list[Any]] = [
-        ["grace", "g", 5.0, "On stop, how many seconds what was accepted may take to finish.", _seconds],
+        ["grace", "g", 5.0, "On stop, how many seconds what was accepted may take to finish.", seconds],
+        [
+            "max-connections",
+            None,
+            None,
+            "Most connections at a time; further ones are closed at once. 0: no limit. [default: as many as the "
+            "limit of open files leaves]",
+            count,
+        ],
+        ["max-per-address", None, 0, "Most of them from one IPv4 address or IPv6 /64. 0: no limit.", count],
+        ["idle-timeout", None, 0.0, "Seconds without traffic after which a connection is ended. 0: never.", seconds],
     ]
 
     def __init__(self) -> None:
@@ -40,8 +59,14 @@ class ServiceOptions(usage.Options):
     def parseArgs(self, *where: str) -> None:
         try:
             self["where"] = [parseWhere(description) for description in where]
+            for place in self["where"]:
+                place.check()
         except ValueError as error:
             raise usage.UsageError(str(error)) from None
+
+    def limits(self) -> Limits:
+        """What the command line allows peers."""
+        return Limits(self["max-connections"], self["max-per-address"], self["idle-timeout"])
 
     def opt_version(self) -> None:
         """Display the version of twisted_casync and exit."""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from twisted_casync import SOMAXCONN, CAsyncSocket, GetLastError
-from twisted_casync._strports import Place, nameOf, parseWhere
-from twisted_casync.services._unixpath import UnixPath
+from twisted_casync import CAsyncSocket
+from twisted_casync._places import CannotListen, Opened, Place
+from twisted_casync._strports import parseWhere
+from twisted_casync.services._limits import Limited, Limiter, Limits
 
 __all__ = ["AsyncSocketService", "Draining"]
 
@@ -33,66 +33,50 @@ class Draining(Protocol):
         """
 
 
-class _CannotListen(CannotListenError):
-    """Twisted's own error, for those that catch it, in words that name the place and Winsock's code."""
-
-    def __init__(self, place: Place, reason: str) -> None:
-        address = place.addrInfo[4]
-        host, port = address[:2] if isinstance(address, tuple) else (None, address)
-        super().__init__(host, port, reason)  # type: ignore[no-untyped-call]
-        # Short, because twistd shows only the first hundred bytes when it runs in the background.
-        self._message = f"cannot listen on {place.description}: {reason}"
-
-    def __str__(self) -> str:
-        return self._message
-
-
-@dataclass
-class _Open:
-    """A listening object and what it occupies."""
-
-    listener: CAsyncSocket
-    path: UnixPath | None
-
-    def close(self) -> None:
-        self.listener.Close()
-        if self.path is not None:
-            self.path.release()
+_USUAL = Limits()
 
 
 class AsyncSocketService(Service):
     """Listens at some places with objects that a factory makes.
 
-    factory: called with "stream" or "datagram" for each place, returns a new CAsyncSocket without a socket.
-        The service
-        binds it and, for a stream, tells it to listen; from then on its handlers serve.
+    factory: a subclass of CAsyncSocket, which is called without arguments; or a function that is called with
+        "stream" or "datagram" and returns a new CAsyncSocket without a socket. It makes one for each place. The
+        service binds it and, for a stream, tells it to listen; from then on its handlers serve.
     where: server descriptions, as "tcp:7007:interface=127.0.0.1".
     grace: seconds that accepted connections may take to finish when the service is stopped.
-    reactor: measures that time; None means the global reactor.
+    limits: what peers are allowed, at all places together; streams keep to it that are StreamListeners.
+    reactor: measures time; None means the global reactor.
 
     The places are opened in privilegedStartService where that is called (twistd does so before it gives up
     root), else in startService, and never earlier: twistd forks before it starts its services. When one of
     them can't be opened, none stays open and twisted.internet.error.CannotListenError is raised, so twistd
     exits. A service that was stopped can be started again.
 
-    Raises ValueError for a bad description.
+    Raises ValueError for a bad description, or that of a socket that systemd has not passed.
     """
 
     _log = Logger()
 
     def __init__(
         self,
-        factory: Callable[[str], CAsyncSocket],
+        factory: type[CAsyncSocket] | Callable[[str], CAsyncSocket],
         where: Iterable[str | Place],
         *,
         grace: float = 5.0,
+        limits: Limits = _USUAL,
         reactor: Any = None,
     ) -> None:
-        self._factory = factory
+        self._factory = _maker(factory)
         self._places = [place if isinstance(place, Place) else parseWhere(place) for place in where]
+        for place in self._places:
+            # Now, since twistd may become another process before it opens them.
+            place.check()
         self._grace = grace
+        self._limits = limits
+        # There is one while the places are open.
+        self._limiter: Limiter | None = None
         self._reactor = reactor
-        self._open: list[_Open] = []
+        self._open: list[Opened] = []
 
     @property
     def listeners(self) -> tuple[CAsyncSocket, ...]:
@@ -104,7 +88,7 @@ class AsyncSocketService(Service):
         self._openAll()
 
     def startService(self) -> None:
-        if not self._open:
+        if self._limiter is None:
             self._openAll()
         super().startService()  # type: ignore[no-untyped-call]
 
@@ -112,51 +96,35 @@ class AsyncSocketService(Service):
         """Stop accepting. The Deferred fires when what was accepted has finished, or was cut off."""
         super().stopService()  # type: ignore[no-untyped-call]
         ending, self._open = self._open, []
-        return gatherResults([self._finish(one) for one in ending]).addCallback(lambda results: None)
+        limiter, self._limiter = self._limiter, None
+        finished: Deferred[Any] = gatherResults([self._finish(one) for one in ending])
+        # Until then connections may be turned away.
+        return finished.addBoth(_release, limiter)
 
     def _openAll(self) -> None:
+        self._limiter = Limiter(self._limits, self._clock())
         try:
             for place in self._places:
-                self._open.append(self._listenAt(place))
+                opened = place.open(self._factory)
+                self._open.append(opened)
+                self._limit(place, opened.listener)
+                self._log.info("listening on {name}", name=opened.name)
         except BaseException as error:
             self._log.critical("{error}", error=error)
             while self._open:
                 self._open.pop().close()
+            self._limiter.stop()
+            self._limiter = None
             raise
 
-    def _listenAt(self, place: Place) -> _Open:
-        address = place.addrInfo[4]
-        path = UnixPath(address, place.mode, place.lockfile) if place.scheme == "unix" else None
-        opened = _Open(self._factory(place.kind), path)
-        try:
-            reason = self._listen(opened, place)
-            if reason is not None:
-                raise _CannotListen(place, reason)
-        except OSError as error:
-            opened.close()
-            raise _CannotListen(place, str(error)) from error
-        except BaseException:
-            opened.close()
-            raise
-        bound = opened.listener.GetSockNameEx() if path is None else address
-        self._log.info("listening on {name}", name=nameOf(place.scheme, bound))
-        return opened
+    def _limit(self, place: Place, listener: CAsyncSocket) -> None:
+        if isinstance(listener, Limited) and self._limiter is not None:
+            listener.keepTo(self._limiter)
+        elif place.kind == "stream" and self._limits != _USUAL:
+            # Those who ask for limits must not believe in ones that are not there.
+            raise CannotListen(place, f"{type(listener).__name__} is no StreamListener, which could keep to limits")
 
-    def _listen(self, opened: _Open, place: Place) -> str | None:
-        """Open what was made; returns why it failed, or None."""
-        if opened.path is not None and (reason := opened.path.claim()) is not None:
-            return reason
-        listener = opened.listener
-        if not listener.CreateEx(place.addrInfo):
-            return _lastError()
-        if opened.path is not None:
-            opened.path.bound()
-        backlog = SOMAXCONN if place.backlog is None else place.backlog
-        if place.kind == "stream" and not listener.Listen(backlog):
-            return _lastError()
-        return None
-
-    def _finish(self, one: _Open) -> Deferred[None]:
+    def _finish(self, one: Opened) -> Deferred[None]:
         finished: Deferred[None] | None = None
         if isinstance(one.listener, Draining):
             finished = one.listener.drain(self._clock(), self._grace)
@@ -174,6 +142,13 @@ class AsyncSocketService(Service):
         return self._reactor  # type: ignore[no-any-return]
 
 
-def _lastError() -> str:
-    error = GetLastError()
-    return f"{error}: {error.message}"
+def _release(results: Any, limiter: Limiter | None) -> Any:
+    if limiter is not None:
+        limiter.stop()
+    return results if isinstance(results, Failure) else None
+
+
+def _maker(factory: Any) -> Callable[[str], CAsyncSocket]:
+    if isinstance(factory, type) and issubclass(factory, CAsyncSocket):
+        return lambda kind: factory()
+    return factory  # type: ignore[no-any-return]

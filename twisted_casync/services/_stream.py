@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from twisted.logger import Logger
 from twisted_casync import LINGER, SO_LINGER, CAsyncSocket, GetLastError, WSAError
 from twisted_casync._strports import nameOf
 from twisted_casync.services._drain import Drain
+from twisted_casync.services._limits import Limiter
 
 __all__ = ["StreamConnection", "StreamListener"]
 
@@ -25,16 +27,18 @@ class StreamConnection(CAsyncSocket):
 
     listener: the StreamListener that it belongs to.
 
-    peer: the name of the other end in the log. bytesIn, bytesOut: received and sent so far; when the service
-    stops, they tell traffic from silence.
+    peer: the name of the other end in the log. since: when it was accepted, as time.monotonic tells it. bytesIn,
+    bytesOut: received and sent so far; when the service stops, and for --idle-timeout, they tell traffic from
+    silence.
     """
 
-    __slots__ = ("bytesIn", "bytesOut", "listener", "peer")
+    __slots__ = ("bytesIn", "bytesOut", "listener", "peer", "since")
 
     def __init__(self, listener: StreamListener) -> None:
         super().__init__(listener.reactor)
         self.listener = listener
         self.peer = ""
+        self.since = 0.0
         self.bytesIn = 0
         self.bytesOut = 0
 
@@ -79,10 +83,15 @@ class StreamConnection(CAsyncSocket):
 class StreamListener(CAsyncSocket):
     """Accepts connections, logs their beginning and end, and lets them finish when the service stops.
 
-    makeConnection: called with this listener, returns a new StreamConnection without a socket.
+    What it logs has fields for programs that read logs: event is "accepted", "closed" or "refused", service is where
+    the connection's class is from, and peer, bytesIn, bytesOut, seconds and why (a Winsock code's name, or nothing)
+    are what they say.
+
+    makeConnection: called with this listener, returns a new StreamConnection without a socket. It may come to
+        none: nobody may be waiting, or a limit be reached. So nothing is opened there.
     reactor: as CAsyncSocket's.
 
-    connections: those that are open.
+    connections: those that are open. service: as in the log.
     """
 
     def __init__(self, makeConnection: Callable[[Any], StreamConnection], reactor: Any = None) -> None:
@@ -92,24 +101,30 @@ class StreamListener(CAsyncSocket):
         self._make = makeConnection
         # In the name of the module that makes the listener, so that the log says which service speaks.
         self._log = Logger(namespace=makeConnection.__module__)
+        self.service = makeConnection.__module__.rpartition(".")[2]
         self._accepted = 0
         self._draining: Drain | None = None
+        self._limiter: Limiter | None = None
 
     def OnAccept(self, nErrorCode: int) -> None:
         """Take one connection; Accept has the next one announced."""
         self.takeOne()
 
     def takeOne(self) -> bool:
-        """Accept one waiting connection; returns False when there is none, or it can't be had."""
+        """Accept one waiting connection, or turn it away; returns False when there is none, or it can't be had."""
         connection = self._make(self)
         address = self.Accept(connection, True)
         if address is None:
             self._refused(GetLastError())
             return False
         self._accepted += 1
-        self.connections.add(connection)
         connection.peer = self._nameOfPeer(address)
-        self._log.info("connected: {peer}", peer=connection.peer)
+        if self._limiter is not None and not self._limiter.admit(connection, address, self.service):
+            connection.Close()
+            return True
+        self.connections.add(connection)
+        connection.since = time.monotonic()
+        self._log.info("connected: {peer}", event="accepted", service=self.service, peer=connection.peer)
         return True
 
     def ended(self, connection: StreamConnection, nErrorCode: int) -> None:
@@ -117,16 +132,26 @@ class StreamListener(CAsyncSocket):
         if connection not in self.connections:
             return
         self.connections.remove(connection)
-        why = f", {WSAError(nErrorCode)}: {WSAError(nErrorCode).message}" if nErrorCode else ""
+        if self._limiter is not None:
+            self._limiter.ended(connection)
+        error = WSAError(nErrorCode)
         self._log.info(
-            "closed: {peer} ({bytesIn} bytes in, {bytesOut} out{why})",
+            "closed: {peer} ({bytesIn} bytes in, {bytesOut} out{ending})",
+            event="closed",
+            service=self.service,
             peer=connection.peer,
             bytesIn=connection.bytesIn,
             bytesOut=connection.bytesOut,
-            why=why,
+            seconds=round(time.monotonic() - connection.since, 6),
+            why=error.name if error else "",
+            ending=f", {error}: {error.message}" if error else "",
         )
         if self._draining is not None:
             self._draining.ended()
+
+    def keepTo(self, limiter: Limiter) -> None:
+        """Keep to limits; see Limited in _limits.py. To be called before there are connections."""
+        self._limiter = limiter
 
     def drain(self, clock: IReactorTime, grace: float) -> Deferred[None]:
         """Stop accepting and let the connections finish; see Draining in _service.py.
@@ -151,4 +176,10 @@ class StreamListener(CAsyncSocket):
 
     def _refused(self, error: WSAError) -> None:
         if error != WSAError.WSAEWOULDBLOCK:
-            self._log.error("cannot accept: {error}: {message}", error=error, message=error.message)
+            self._log.error(
+                "cannot accept: {why}: {message}",
+                event="refused",
+                service=self.service,
+                why=error.name,
+                message=error.message,
+            )

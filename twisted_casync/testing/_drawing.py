@@ -21,7 +21,7 @@ from twisted_casync import CAsyncSocket
 from twisted_casync.testing._recording import Event
 from twisted_casync.winsock import MSG_OOB, WSAError
 
-__all__ = ["draw"]
+__all__ = ["Name", "draw", "shown"]
 
 _LONGEST = 20
 """Data of more bytes than this is not shown, nor how much of it was moved: that differs from machine to machine."""
@@ -153,7 +153,7 @@ def _withPorts(event: Event, ports: Mapping[int, int]) -> Event:
 
 
 def _unit(event: Event, events: Sequence[Event], columns: Sequence[str], peers: Mapping[str, str]) -> list[_Row]:
-    rows = [_Row(event.sock, ("  " if event.within else "") + _shown(event))]
+    rows = [_Row(event.sock, ("  " if event.within else "") + shown(event))]
     if event.name == "Connect":
         to = next((other.sock for other in events if other.name == "OnAccept" and other.sock in columns), "")
         goes = "connects" if event.error is WSAError.WSAEWOULDBLOCK and _isNumeric(event.arguments[0]) else ""
@@ -172,39 +172,47 @@ def _isNumeric(host: str) -> bool:
     return isIPAddress(host) or isIPv6Address(host)
 
 
-def _shown(event: Event) -> str:
+def shown(event: Event, data: str | None = None) -> str:
     """
-    @return: an event as a program would write it.
+    @param event: a call or a notification.
+    @param data: what is to be shown of the data that it moved; L{None} for itself, when it is short.
+    @return: it as a program would write it.
     """
     if event.isNotification():
         return f"{event.name}({event.error.name if event.error else 0})"
     arguments, result = list(event.arguments), event.result
-    if event.name == "Accept":
-        arguments[0] = _Name(arguments[0])
+    if not arguments:
+        # Nothing is shown otherwise than it is.
+        pass
+    elif event.name == "Accept":
+        arguments[0] = Name(arguments[0])
     elif event.name.startswith("Send"):
-        arguments[0] = _Name(_data(event))
+        arguments[0] = Name(_data(event) if data is None else data)
     elif event.name.startswith("Receive"):
-        arguments[0] = _Name("buff")
-    elif event.name == "Close":
-        result = _Name()
+        arguments[0] = Name("buff")
+    if event.name == "Close":
+        result = Name()
     if event.name.startswith(("Send", "Receive")):
         if event.error:
-            result = (_Name("SOCKET_ERROR"), *result[1:]) if isinstance(result, tuple) else _Name("SOCKET_ERROR")
-        elif event.data and _data(event) == "data":
-            result = _Name("n")
+            result = (Name("SOCKET_ERROR"), *result[1:]) if isinstance(result, tuple) else Name("SOCKET_ERROR")
+        elif data is None and event.data and _data(event) == "data":
+            result = Name("n")
     text = f"{event.name}({', '.join(map(_value, arguments))})"
     if result != "":
         text += f" = {_value(result)}"
     if event.error:
         return f"{text}, {event.error.name}"
-    return f"{text}, {_data(event)}" if event.name.startswith("Receive") and result != "n" and event.data else text
+    received = event.data if data is None else data
+    if event.name.startswith("Receive") and result != "n" and received:
+        return f"{text}, {_data(event) if data is None else data}"
+    return text
 
 
 def _data(event: Event) -> str:
     return repr(event.data) if event.data.strip(_ANY) and len(event.data) <= _LONGEST else "data"
 
 
-class _Name(str):
+class Name(str):
     """
     A text that is shown as it is.
     """

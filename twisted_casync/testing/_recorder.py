@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
-from zope.interface.interface import Method
 
-from twisted_casync import CAsyncSocket, GetLastError, IAsyncSocket, IAsyncSocketNotifications, SetLastError
+from twisted_casync import CAsyncSocket, GetLastError, SetLastError
+from twisted_casync._calls import HANDLERS, MEMBERS, inOrder, seen
 from twisted_casync.testing._recording import Recording
 from twisted_casync.winsock import WSAError
 
@@ -20,20 +20,12 @@ __all__ = ["RecordingSocket"]
 
 _T = TypeVar("_T", bound=type)
 
-# Those that don't say what is done with a socket.
-_NOT_RECORDED = {"FromHandle", "GetLastError", "__int__", "fileno", *IAsyncSocketNotifications.names()}
-_MEMBERS = {
-    name: declared
-    for name, declared in IAsyncSocket.namesAndDescriptions(all=True)
-    if isinstance(declared, Method) and name not in _NOT_RECORDED
-}
-
 
 def _recorded(cls: _T) -> _T:
     """
     Make each member of a C{RecordingSocket} one that writes its calls down.
     """
-    for name in _MEMBERS:
+    for name in MEMBERS:
         setattr(cls, name, _recording(cls, name))
     return cls
 
@@ -59,43 +51,10 @@ def _recording(cls: type, name: str) -> Callable[..., Any]:
             if not error:
                 # A success leaves the last error as it was.
                 SetLastError(before)
-            recording.called(self, name, *_seen(name, _inOrder(name, args, kwargs), result, error))
+            arguments, data = seen(name, inOrder(name, args, kwargs), result, error)
+            recording.called(self, name, arguments, result, error, bytes(data))
 
     return call
-
-
-def _inOrder(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """
-    All arguments of a call, as they would be passed by position.
-    """
-    left = dict(kwargs)
-    values = list(args)
-    for parameter in _MEMBERS[name].positional[len(args) :]:
-        if not left:
-            break
-        values.append(left.pop(parameter, _MEMBERS[name].optional.get(parameter)))
-    return (*values, *left.values())
-
-
-def _seen(
-    name: str, arguments: tuple[Any, ...], result: Any, error: WSAError
-) -> tuple[tuple[Any, ...], Any, WSAError, bytes]:
-    """
-    Arguments, result, error and data of a call, as its event has them.
-    """
-    if not arguments or not name.startswith(("Send", "Receive")):
-        return arguments, result, error, b""
-    try:
-        view = memoryview(arguments[0]).cast("B")
-    except (TypeError, ValueError, BufferError):
-        # No buffer: the call has failed.
-        return arguments, result, error, b""
-    count = result[0] if isinstance(result, tuple) else result
-    if error is WSAError.WSAEMSGSIZE and name.startswith("Receive"):
-        # A datagram that was longer: its beginning was received.
-        count = len(view)
-    data = bytes(view[:count]) if isinstance(count, int) and count > 0 else b""
-    return (len(view), *arguments[1:]), result, error, data
 
 
 @_recorded
@@ -120,7 +79,8 @@ class RecordingSocket(CAsyncSocket):
         """
         @param reactor: as for C{CAsyncSocket}.
         """
-        super().__init__(reactor)
+        # The class under test may not take one.
+        super().__init__(*(() if reactor is None else (reactor,)))
         self.notifications: list[tuple[str, WSAError]] = []
         self._counts: Counter[str] = Counter()
         self._waiting: list[tuple[str, int, Deferred[WSAError]]] = []
@@ -137,8 +97,8 @@ class RecordingSocket(CAsyncSocket):
             Nothing else fires it, not even C{Close}: give it a limit with C{addTimeout}. It can be cancelled.
         @raise ValueError: there is no such handler.
         """
-        if name not in _HANDLERS:
-            raise ValueError(f"name must be one of {', '.join(_HANDLERS)}, not {name!r}")
+        if name not in HANDLERS:
+            raise ValueError(f"name must be one of {', '.join(HANDLERS)}, not {name!r}")
         codes = [code for event, code in self.notifications if event == name]
         waiter: Deferred[WSAError] = Deferred(self._forget)
         if len(codes) >= count:
@@ -196,6 +156,3 @@ class RecordingSocket(CAsyncSocket):
 
     def OnClose(self, nErrorCode: int) -> None:
         self._record("OnClose", nErrorCode, super().OnClose)
-
-
-_HANDLERS = ("OnAccept", "OnConnect", "OnReceive", "OnSend", "OnOutOfBandData", "OnClose")

@@ -16,6 +16,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from twisted_casync import CAsyncSocket
+from twisted_casync._conduit import Conduit, conduitOf
 from twisted_casync.testing._scenario import Command, HandlerRule, Mistake, ScenarioError
 from twisted_casync.winsock import AF_INET, INVALID_SOCKET, SOCK_DGRAM, SOCK_STREAM, SetLastError, WSAError
 
@@ -53,6 +54,19 @@ def errorName(code: int) -> str | int:
         return WSAError(code).name
     except ValueError:
         return f"E{int(code)}"
+
+
+def _closeBehind(handle: int) -> None:
+    """
+    Close what a handle stands for, behind the back of its object.
+
+    @raise OSError: there is nothing.
+    """
+    conduit = conduitOf(handle)
+    if conduit is None:
+        socket.close(handle)
+    else:
+        conduit.close()
 
 
 def failureName() -> str:
@@ -216,7 +230,7 @@ class Session:
                 self._log.failure("{scenario}: Close", scenario=self.name)
                 self.records.append({"exception": f"Close: {type(error).__name__}: {error}"})
         for handle in self._loose:
-            socket.close(handle)
+            _closeBehind(handle)
         for reserved in self._reserved:
             reserved.close()
 
@@ -278,7 +292,7 @@ class Session:
             return False
         self._loose.discard(handle)
         try:
-            socket.close(handle)
+            _closeBehind(handle)
         except OSError:
             return False  # an object's, and it was closed beneath that object before
         return True
@@ -305,9 +319,10 @@ class Session:
         """
         if not subject.isOpen():
             return
-        probe: socket.socket | None = None
+        probe: socket.socket | Conduit | None = None
         try:
-            probe = socket.socket(fileno=subject.socket.m_hSocket)
+            handle = subject.socket.m_hSocket
+            probe = conduitOf(handle) or socket.socket(fileno=handle)
             address = probe.getsockname()
         except OSError:
             return  # closed beneath the object: the members will tell

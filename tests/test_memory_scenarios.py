@@ -1,0 +1,81 @@
+"""
+The recorded scenarios of streams, and the project's own, over a network in memory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from test_scenarios import OWN, RECORDED
+
+from twisted_casync.testing import MemoryNetwork
+from twisted_casync.testing._compare import compare, loadTrace
+from twisted_casync.testing._conformance import Tally
+from twisted_casync.testing._deviations import Deviations
+from twisted_casync.testing._runner import playScenario, socketsOn, unawaitedOn
+
+_TURN = "what was sent arrives in a step of the network, not inside the member that sends it"
+_BUFFERS = "the buffers have another size, and are one for both ends"
+_EVERYWHERE = "the network is one machine that has every address"
+
+LEFT_OUT = {
+    "accept-stale-notification": _TURN,
+    "close-data-handler-loop": _TURN,
+    "close-recv-before-onclose": _TURN,
+    "connect-broadcast": _EVERYWHERE,
+    "connect-close-at-once": _TURN,
+    "detach-in-onaccept": _TURN,
+    "each-other-with-data-due": _TURN,
+    "err-bind-reuseaddr": "no two sockets share a name, with SO_REUSEADDR neither",
+    "mix-greedy-handler": _TURN,
+    "oob-handler-two": _TURN,
+    "opt-error-after-refused": _TURN,
+    "race-abort-data-at-once": _TURN,
+    "race-accept-at-once": _TURN,
+    "race-close-at-once": _TURN,
+    "race-close-data-at-once": _TURN,
+    "race-fill-drain-small": _BUFFERS,
+    "race-fill-two-rounds-handlers": _BUFFERS,
+    "race-many-sends-small-recvs": _TURN,
+    "race-send-recv-send": _TURN,
+    "race-three-clients-at-once": _TURN,
+    "read-recv-in-onsend": _TURN,
+    "read-stale-new-data": _TURN,
+    "recreate-in-onclose-reset": _TURN,
+    "reuse-while-connect-due": _TURN,
+    "reuse-while-data-due": _TURN,
+    "reuse-while-urgent-due": _TURN,
+    "v6-accept-in-handler": _TURN,
+    "v6-dual-stack": "IPv6 sockets take IPv6 connections only",
+    "v6-foreign-address": _EVERYWHERE,
+    "write-big": _BUFFERS,
+}
+"""The scenarios that go otherwise in memory, and why."""
+
+
+def scenarios() -> list[Path]:
+    """
+    @return: all in which there are only streams.
+    """
+    paths = [*(RECORDED / "scenarios").glob("*.txt"), *OWN.glob("*.txt")]
+    return sorted(path for path in paths if "dgram" not in path.read_text("latin-1"))
+
+
+@pytest.mark.parametrize("sockets", [socketsOn, unawaitedOn], ids=["CAsyncSocket", "CSocket"])
+def test_streams_go_in_memory_as_recorded(sockets: object) -> None:
+    tables = {
+        RECORDED / "scenarios": (RECORDED / "traces", Deviations((RECORDED / "deviations.json").read_text())),
+        OWN: (OWN / "traces", Deviations()),
+    }
+    tally = {folder: Tally(deviations) for folder, (_, deviations) in tables.items()}
+    for path in scenarios():
+        with MemoryNetwork().installed() as network:
+            factory = sockets(network)  # type: ignore[operator]  # one of two functions
+            work = playScenario(network, path.stem, path.read_text("latin-1"), factory=factory)
+            got = network.run(work)
+        trace = (tables[path.parent][0] / f"{path.stem}.jsonl").read_text()
+        tally[path.parent].add(path.stem, compare(path.stem, loadTrace(trace), got))
+    otherwise = {difference.scenario for each in tally.values() for difference in each.open}
+    assert otherwise == set(LEFT_OUT)
+    assert len(scenarios()) > 250

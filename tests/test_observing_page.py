@@ -1,0 +1,121 @@
+"""
+docs/observing.md: its commands as they stand, but for the ports, and what it says of their output.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import socket
+import subprocess
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from _twistd import CHECKOUT, PATIENCE, Child, environment, script
+from prometheus_client.parser import text_string_to_metric_families
+
+from twisted_casync.services._status import _text, _Totals
+from twisted_casync.trace._reading import _TYPES
+
+PAGE = (CHECKOUT / "docs" / "observing.md").read_text()
+COMMANDS = re.findall(r"^    ((?:PYTHONPATH=|twistd|python|pip) ?.*)$", PAGE, re.M)
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+
+
+def command(pattern: str) -> list[str]:
+    """
+    The one command of the page that a pattern is found in, with any free port instead of one that may be taken.
+    """
+    (found,) = [one for one in COMMANDS if re.search(pattern, one)]
+    words = shlex.split(re.sub(r"tcp:\d+", "tcp:0", found))
+    while "=" in words[0]:
+        del words[0]
+    return [sys.executable, *words[1:]] if words[0] == "python" else [script(words[0]), *words[1:]]
+
+
+def served(word: str, folder: Path) -> Child:
+    env = environment()
+    env["PYTHONPATH"] += f":{folder}"
+    return Child(command(word), env=env, cwd=folder)
+
+
+def talk(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as one:
+        one.sendall(b"hello")
+        assert one.recv(5) == b"hello"
+
+
+def test_every_command_is_run_here() -> None:
+    words = ["--metrics", "--status", "--logger", "--trace", "trace.jsonl$", "--perfetto", "benchmarks", "pip install"]
+    for one in COMMANDS:
+        assert any(re.search(word, one) for word in words), one
+    assert len(COMMANDS) == len(words) and len(BLOCKS) == 2
+
+
+def test_the_metrics_are_those_of_the_table(tmp_path: Path) -> None:
+    with served("--metrics", tmp_path) as server:
+        port = int(server.waitFor(r"MetricsSite starting on (\d+)")[1])
+        talk(server.listening("tcp")[1])
+        text = urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE).read().decode()
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    shown = {
+        name + "_total" * (family.type == "counter") for name, family in families.items() if name.startswith("casync")
+    }
+    table = PAGE.partition("| metric |")[2].partition("\n\n")[0]
+    assert shown == set(re.findall(r"`(casync_\w+)`", table))
+    assert set(re.findall(r"`(process_\w+)`", PAGE)) <= families.keys()
+    assert families["casync_notifications"].samples[0].labels.keys() == {"service", "socket", "handler"}
+    setup = ConfigParser()
+    setup.read(CHECKOUT / "setup.cfg")
+    assert "prometheus_client" in setup["options.extras_require"]["metrics"]
+
+
+def test_the_status_line_is_as_shown(tmp_path: Path) -> None:
+    now, before = _Totals(1, 120, 3, 1_200_000, 1_200_000, 12345), _Totals(0, 108, 3, 0, 0, 0)
+    shown = _text("echo", now, before)
+    assert f"    {shown}\n" in PAGE
+    with served("--status", tmp_path) as server:
+        server.waitFor("no status line: standard error is no terminal")
+
+
+def test_the_log_has_the_fields(tmp_path: Path) -> None:
+    (tmp_path / "jsonlog.py").write_text(BLOCKS[0])
+    with served("--logger", tmp_path) as server:
+        talk(int(server.waitFor(r'"tcp 127.0.0.1:(\d+)"')[1]))
+        server.waitFor('"closed"')
+        server.process.terminate()
+        server.wait()
+    (closed,) = [one for one in map(json.loads, server.lines) if one.get("event") == "closed"]
+    for name in ("event", "service", "peer", "bytesIn", "bytesOut", "seconds", "why"):
+        assert name in closed and f"`{name}`" in PAGE
+
+
+def test_a_trace_is_written_drawn_and_has_the_fields_of_the_table(tmp_path: Path) -> None:
+    with served("--trace", tmp_path) as server:
+        talk(server.listening("tcp")[1])
+        server.waitFor("closed: ")
+        server.process.terminate()
+        server.wait()
+    fields = {name for line in (tmp_path / "trace.jsonl").read_text().splitlines() for name in json.loads(line)}
+    assert {name for name in fields | set(_TYPES) if f"`{name}`" not in PAGE} == set()
+    for pattern, out in (("trace.jsonl$", "trace.jsonl.svg"), ("--perfetto", "trace.json")):
+        subprocess.run(command(pattern), cwd=tmp_path, env=environment(), check=True, timeout=PATIENCE)
+        assert (tmp_path / out).stat().st_size > 1000
+
+
+def test_a_program_traces_itself(tmp_path: Path) -> None:
+    program = BLOCKS[1] + "\nfrom twisted_casync import CAsyncSocket\nCAsyncSocket().Listen()\ntrace.stop()\n"
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment(), check=True, timeout=PATIENCE)
+    assert '"call":"Listen"' in (tmp_path / "trace.jsonl").read_text()
+
+
+@pytest.mark.slow
+def test_the_benchmark_runs() -> None:
+    words = [*command("benchmarks"), "--rounds", "1", "--seconds", "0.3", "--connections", "5"]
+    result = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, timeout=4 * PATIENCE, check=False)
+    assert result.returncode == 0, result.stderr
+    assert len(re.findall(r"^\| (?:nothing|--\w+) \| [\d,]+ \| [\d.]+ \| [\d.]+ \|$", result.stdout, re.M)) == 4

@@ -1,0 +1,84 @@
+"""What "package.module:attribute" names, imported; what is wrong with it, in words for a command line."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from difflib import get_close_matches
+from importlib import import_module
+from types import TracebackType
+from typing import Any
+
+__all__ = ["Unusable", "inOneLine", "resolve"]
+
+
+class Unusable(Exception):
+    """Something of somebody else's can't be used. Its text is one line for a command line; its cause is what
+    was raised, if anything was.
+    """
+
+
+def resolve(name: str) -> Any:
+    """Import what a dotted name stands for.
+
+    name: "package.module:attribute", as entry points are written; the attribute may be one of an attribute
+        ("module:Outer.Inner").
+
+    Returns it. Raises Unusable: it is no such name, there is no such module or attribute, or the module
+    could not be imported, whatever it raised; the cause is what it raised.
+    """
+    module, colon, path = name.partition(":")
+    if not colon or not all(part.isidentifier() for part in [*module.split("."), *path.split(".")]):
+        raise Unusable(f"{name!r}: expected PACKAGE.MODULE:NAME, as mypackage.sockets:ChatListener")
+    found = _module(module)
+    for part in path.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise Unusable(f"{name!r}: {_owner(found)} has no {part!r}{_meant(part, found)}") from None
+    return found
+
+
+def inOneLine(error: BaseException) -> str:
+    """What was raised, in one line: its type, its text, and where."""
+    if isinstance(error, Unusable):
+        return str(error)
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}{': ' if text else ''}{text}{_line(error.__traceback__)}"
+
+
+def _module(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        # The module itself, or a package above it; anything else is missing inside of it.
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            what = f"no module {error.name!r}" if error.name == name else f"no module {name!r}, since no {error.name!r}"
+            raise Unusable(f"{what}; looked for in {_looked()}") from error
+        raise Unusable(f"{name} can't be imported: {inOneLine(error)}") from error
+    # A module that is a program may also exit.
+    except (Exception, SystemExit) as error:
+        raise Unusable(f"{name} can't be imported: {inOneLine(error)}") from error
+
+
+def _looked() -> str:
+    return f"{sys.path[0] or 'the current directory'} and the rest of Python's path" if sys.path else "nothing"
+
+
+def _owner(thing: Any) -> str:
+    return str(getattr(thing, "__name__", repr(thing)))
+
+
+def _meant(part: str, owner: Any) -> str:
+    close = get_close_matches(part, dir(owner), 1)
+    return f"; is {close[0]!r} meant?" if close else ""
+
+
+def _line(trace: TracebackType | None) -> str:
+    """The place that raised: the last one that is a file of somebody, and not of Python's import machinery."""
+    frames = [frame for frame in traceback.extract_tb(trace) if not frame.filename.startswith("<frozen")]
+    # The first ones are ours.
+    frames = [frame for frame in frames if frame.filename != __file__]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""

@@ -1,0 +1,128 @@
+"""A line at the bottom of the terminal that says how a service is doing, drawn anew each second."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
+from zope.interface import implementer
+
+from twisted_casync.services._counters import Counters
+
+__all__ = ["StatusLine"]
+
+# Carriage return, and "erase in line" of ECMA-48 from the cursor on: what every terminal of today understands.
+_ERASE = b"\r\x1b[K"
+_EVERY = 1.0
+_COLUMNS = 80
+
+
+@dataclass(frozen=True)
+class _Totals:
+    """The numbers of all classes at one moment."""
+
+    when: float
+    accepted: int
+    active: int
+    bytesIn: int
+    bytesOut: int
+    receives: int
+
+
+@implementer(ILogObserver)
+class StatusLine:
+    """Draws the line, and takes it away before anything is logged; a second later it is there again.
+
+    As an observer of the log it has to come before the one that writes to the terminal. So it registers itself when
+    it is made, which twistd does before it begins to log.
+
+    counters: what it shows. clock: says when a second is over. fd: the terminal's descriptor.
+    """
+
+    _log = Logger()
+
+    def __init__(self, counters: Counters, clock: IReactorTime, fd: int = 2) -> None:
+        self._counters = counters
+        self._clock = clock
+        self._fd = fd
+        self._drawn = False
+        self._before: _Totals | None = None
+        self._loop = LoopingCall(self._draw)
+        self._loop.clock = clock
+        globalLogPublisher.addObserver(self)
+
+    def start(self) -> None:
+        """Begin to draw; where there is no terminal, one line in the log says that nothing will be."""
+        if os.isatty(self._fd):
+            self._loop.start(_EVERY)
+        else:
+            self._log.info("no status line: standard error is no terminal")
+
+    def stop(self) -> None:
+        """Leave the terminal as it was; harmless when repeated."""
+        if self._loop.running:
+            self._loop.stop()
+        self._erase()
+        globalLogPublisher.removeObserver(self)
+
+    def __call__(self, event: LogEvent) -> None:
+        """Something is about to be logged: make room for it."""
+        self._erase()
+
+    def _erase(self) -> None:
+        if self._drawn:
+            self._drawn = False
+            self._write(_ERASE)
+
+    def _draw(self) -> None:
+        now = self._totals()
+        text = _text(self._counters.service, now, self._before or now)
+        self._before = now
+        try:
+            columns = os.get_terminal_size(self._fd).columns or _COLUMNS
+        except OSError:
+            columns = _COLUMNS
+        # In the last column a terminal may go to the next line.
+        self._drawn = True
+        self._write(_ERASE + text[: columns - 1].encode("ascii", "replace"))
+
+    def _write(self, data: bytes) -> None:
+        try:
+            os.write(self._fd, data)
+        except OSError as error:
+            # The terminal is gone; the service isn't.
+            self._drawn = False
+            if self._loop.running:
+                self._loop.stop()
+                self._log.info("no status line any more: {error}", error=error)
+
+    def _totals(self) -> _Totals:
+        counts = self._counters.byClass().values()
+        return _Totals(
+            self._clock.seconds(),
+            sum(one.accepted for one in counts),
+            sum(len(one.connections) for one in counts),
+            sum(one.bytesIn for one in counts),
+            sum(one.bytesOut for one in counts),
+            sum(one.receives for one in counts),
+        )
+
+
+def _text(service: str, now: _Totals, before: _Totals) -> str:
+    seconds = now.when - before.when
+
+    def rate(new: int, old: int) -> float:
+        return (new - old) / seconds if seconds > 0 else 0.0
+
+    return " | ".join(
+        [
+            f"{service}: {now.active:,} active",
+            f"{now.accepted:,} accepted ({rate(now.accepted, before.accepted):,.0f}/s)",
+            f"{rate(now.bytesIn, before.bytesIn) / 1e6:,.2f} MB/s in",
+            f"{rate(now.bytesOut, before.bytesOut) / 1e6:,.2f} MB/s out",
+            f"{rate(now.receives, before.receives):,.0f} messages/s",
+        ]
+    )
