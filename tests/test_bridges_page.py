@@ -68,7 +68,7 @@ def web(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
 
 def test_the_page_has_what_is_typed_here() -> None:
     assert [line.split()[0] for line in COMMANDS] == ["twistd", "curl", "wrk", "python"]
-    assert len(PROGRAMS) == 2
+    assert len(PROGRAMS) == 3
 
 
 def test_curl_is_answered(web: str) -> None:
@@ -109,6 +109,11 @@ def test_the_page_s_echo_echoes() -> None:
 def test_the_page_s_client_fetches(web: str) -> None:
     [program] = [program for program in PROGRAMS if "Agent" in program]
     assert output(sys.executable, "-c", program, web + "small.txt") == b"200 6\n"
+
+
+def test_the_page_s_whole_program_is_over_sockets() -> None:
+    [program] = [program for program in PROGRAMS if "installReactor" in program]
+    assert output(sys.executable, "-c", program) == b"<class 'twisted_casync.bridges._ports.Port'>\n"
 
 
 def test_the_page_s_measurement_is_one_of_the_command_s() -> None:

@@ -139,6 +139,7 @@ def test_a_port_is_free_when_its_deferred_fires(view: Any) -> None:
 
     def stopped(result: None) -> None:
         again.append(view.listenTCP(number, Factory(), interface=LOCALHOST))
+        assert again[0].connected and not again[0].disconnected
 
     stopping = port.stopListening()
     assert isinstance(stopping, Deferred)
@@ -146,6 +147,18 @@ def test_a_port_is_free_when_its_deferred_fires(view: Any) -> None:
     run(view, lambda: bool(again))
     assert port.stopListening() is None
     assert "not listening" in repr(port)
+    assert port.disconnected and not port.connected
+
+
+def test_a_port_that_is_closed_at_once_lets_the_factory_s_failure_through(view: Any) -> None:
+    class Failing(Factory):
+        def stopFactory(self) -> None:
+            raise ZeroDivisionError("of the application")
+
+    port = view.listenTCP(0, Failing(), interface=LOCALHOST)
+    with pytest.raises(ZeroDivisionError):
+        port.connectionLost(None)
+    assert port.disconnected
 
 
 def test_the_families_that_are_not_ours_are_the_reactor_s(view: Any) -> None:

@@ -154,6 +154,9 @@ class SocketDescriptor(SocketOwner):
         """
         if self._as_window is not None:
             self._as_window.deliver()
+        if self._as_window is not None and self._as_window.spares(self):
+            # Told a moment ago: the reactor comes again.
+            return
         interest = self._as_interest
         # A poll reactor comes also for an event of a registration that was removed earlier in the same turn.
         if interest >= 0 and (interest & door or not interest) and self._as_window is not None:

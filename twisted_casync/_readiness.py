@@ -65,11 +65,14 @@ class Window(Protocol):
     @ivar reactor: the reactor.
     @ivar thread: the identifier of the thread that it runs in.
     @ivar turns: another number in each turn of the reactor.
+    @ivar enough: somebody who was told something counts on the reactor's own calls, C{callLater(0)}, having their turn
+        before more is told: this round is to be the turn's last.
     """
 
     reactor: Any
     thread: int
     turns: int
+    enough: bool
 
     def open(self) -> None:
         """
@@ -106,7 +109,18 @@ class Window(Protocol):
 
     def deliver(self) -> None:
         """
-        Call now what was posted: it was known before what the kernel says next.
+        Call now what was posted, for it was known before what the kernel says next; unless C{enough} is set.
+        """
+
+    def spares(self, descriptor: Watched) -> bool:
+        """
+        @return: whether the descriptor is to be told the next time what the kernel says: C{enough} is set, and it was
+            told something a moment ago, or is to be before.
+        """
+
+    def repost(self) -> None:
+        """
+        Tell what was posted after what has been left to the reactor's own calls in the meantime.
         """
 
     def later(self, descriptor: Watched, seconds: float, call: Callable[[], None]) -> None:

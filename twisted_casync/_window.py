@@ -117,6 +117,9 @@ class BaseWindow:
         self._batch: list[tuple[int, int]] | None = None
         self._places: dict[int, int] | None = None
         self.posted: dict[int, tuple[SocketDescriptor, int]] = {}
+        self.enough = False
+        # Who was told what was posted; what the kernel said then, or says next, they are told the next time.
+        self._spared: set[int] = set()
         self._call: Any = None
         self._waits: dict[int, Any] = {}
         self._looker = select.poll()
@@ -207,6 +210,17 @@ class BaseWindow:
         if self._call is None and self._batch is None:
             self._call = self.reactor.callLater(0, self.turn)
 
+    def spares(self, descriptor: SocketDescriptor) -> bool:
+        fd = descriptor._as_fd
+        if fd in self._spared:
+            self._spared.discard(fd)
+            return True
+        return self.enough and fd in self.posted
+
+    def repost(self) -> None:
+        if self._call is not None:
+            self._call.reset(0)
+
     def later(self, descriptor: SocketDescriptor, seconds: float, call: Callable[[], None]) -> None:
         fd = descriptor._as_fd
         self._cancel(fd)
@@ -226,6 +240,7 @@ class BaseWindow:
         """
         The reactor gives the window its turn.
         """
+        self.enough = False
         self.deliver()
 
     def deliver(self) -> None:
@@ -233,7 +248,7 @@ class BaseWindow:
         Tell what was posted.
         """
         self.turns += 1
-        if self.posted and self._batch is None:
+        if self.posted and self._batch is None and not self.enough:
             self._begin()
             self.tell([], nobody)
             self._end()
@@ -271,6 +286,7 @@ class BaseWindow:
         A turn begins: no call is needed for it any more.
         """
         self.turns += 1
+        self.enough = False
         if self._call is not None:
             if self._call.active():
                 self._call.cancel()
@@ -292,10 +308,14 @@ class BaseWindow:
                 # It was known before the kernel is asked, and is told before.
                 self.tell([], other)
             batch = ready(left)
+            if self._spared:
+                # The kernel says it again in the next turn.
+                batch = [event for event in batch if event[0] not in self._spared]
+                self._spared.clear()
             if batch:
                 self.tell(batch, other)
             left -= len(batch)
-            if left <= 0 or not (batch or self.posted):
+            if left <= 0 or self.enough or not (batch or self.posted):
                 break
         self._end()
 
@@ -308,10 +328,13 @@ class BaseWindow:
 
     def _tellPosted(self) -> None:
         # What a handler posts is for a later round: this one ends.
-        for fd in list(self.posted):
+        fds = list(self.posted)
+        for fd in fds:
             due = self.posted.pop(fd, None)
             if due is not None:
                 due[0]._as_ready(due[1])
+        if self.enough:
+            self._spared.update(fds)
 
     def overtaken(self, descriptor: SocketDescriptor) -> None:
         fd = descriptor._as_fd

@@ -211,17 +211,19 @@ class Connection(Wire):
         """
         rounds = _ROUNDS
         while self._sending is Sending.DUE and self._life is not Life.LOST:
-            if self._life is Life.ABORTING:
+            if self._life is Life.ABORTING and self._turn.late:
                 self.lose(Failure(error.ConnectionAborted()))
                 return
-            if rounds == 0:
+            if self._life is Life.ABORTING or rounds == 0:
                 # Others have their turn in between.
                 self._turn.add(self.reactor, self)
                 return
             rounds -= 1
             self._sending = Sending.IDLE
-            if self._sent():
-                self._afterSending()
+            if self._sent() and not self._afterSending():
+                # A turn later, as _turn says.
+                self.startWriting()
+                return
 
     def _sent(self) -> bool:
         """
@@ -256,19 +258,29 @@ class Connection(Wire):
             return False
         return True
 
-    def _afterSending(self) -> None:
+    def _afterSending(self) -> bool:
+        """
+        All is sent: do what was to be done then.
+
+        @return: whether that could be done in this turn.
+        """
         producer = self.producer
         if producer is not None and (self.producerPaused or not self.streamingProducer):
             self.producerPaused = False
             self._call(producer.resumeProducing)
+        elif self._life is not Life.LOSING and self._half is not Half.FINISHING:
+            pass
+        elif not self._turn.late:
+            return False
         elif self._life is Life.LOSING:
             self.lose(DONE)
-        elif self._half is Half.FINISHING:
+        else:
             self._half = Half.FINISHED
             self.ShutDown(self.sends)
             half = IHalfCloseableProtocol(self.protocol, None)
             if half is not None:
                 self._call(half.writeConnectionLost)
+        return True
 
     # -- who writes
 

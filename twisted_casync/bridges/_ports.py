@@ -23,7 +23,7 @@ from ._names import addressOf, prefixOf, realReactor
 from ._opening import bindingOf, familyOf, opened
 from ._reserve import reserve
 from ._turn import turnOf
-from ._wire import READING
+from ._wire import READING, Life
 
 __all__ = ["Port", "Server"]
 
@@ -102,6 +102,7 @@ class Port(CAsyncSocket):
         self.backlog = backlog
         self.sessionno = 0
         self._kind = kind
+        self._life = Life.NEW
         self._number = 0
         self._turn = turnOf(realReactor(reactor))
         self._accepting = True
@@ -131,6 +132,7 @@ class Port(CAsyncSocket):
             problem = OSError(errnoFromError(code), code.message.rstrip("."))
             raise error.CannotListenError(self.interface, self.port, problem)
         reserve.hold()
+        self._life = Life.OPEN
         self._number = self.socket.getsockname()[1]
         log.msg(f"{prefixOf(self.factory)} starting on {self._number}")
         self.factory.doStart()
@@ -142,7 +144,7 @@ class Port(CAsyncSocket):
         A connection: make a transport of it.  While more wait, this is called again.
         """
         turn = self._turn
-        turn.telling = True
+        turn.begin(self._as_window)
         try:
             self._accept()
         finally:
@@ -158,6 +160,7 @@ class Port(CAsyncSocket):
                 self._turnAway()
             return
         self.sessionno += 1
+        window = child._as_window
         try:
             address = addressOf(client)
             protocol = self.factory.buildProtocol(address)
@@ -169,6 +172,9 @@ class Port(CAsyncSocket):
             _log.failure("A connection from {client} could not be served", client=client)
             if child.protocol is None:
                 child.Close()
+        if window is not None:
+            # What it is ready for already was posted before the protocol was told of it.
+            window.repost()
 
     def _turnAway(self) -> None:
         """
@@ -211,13 +217,35 @@ class Port(CAsyncSocket):
     loseConnection = stopListening
 
     def _closed(self) -> None:
-        if self._number:
+        if self._life is Life.OPEN:
+            self._life = Life.LOST
             log.msg(f"({self._kind} Port {self._number} Closed)")
-            self._number = 0
             self.Close()
             self.factory.doStop()
 
+    def connectionLost(self, reason: Any = None) -> None:
+        """
+        The reactor has dropped this port, or somebody wants it to be closed at once.
+
+        @param reason: why; it makes no difference.
+        """
+        self._closed()
+
     # -- names
+
+    @property
+    def connected(self) -> bool:
+        """
+        Whether it listens.
+        """
+        return self._life is Life.OPEN
+
+    @property
+    def disconnected(self) -> bool:
+        """
+        Whether it has listened, and does no more.
+        """
+        return self._life is Life.LOST
 
     @property
     def socket(self) -> Any:
@@ -265,5 +293,5 @@ class Port(CAsyncSocket):
         return qual(type(self.factory))
 
     def __repr__(self) -> str:
-        where = self._number or "(not listening)"
+        where = self._number if self.connected else "(not listening)"
         return f"<{type(self).__name__} of {type(self.factory).__name__} on {where}>"

@@ -5,6 +5,10 @@ A transport does not send inside C{write}, nor does it ask to be told that it ca
 transport tells it something is sent, in one piece, as soon as the protocol returns; what is written at another time,
 at the reactor's next turn.  So a reply costs one system call, the second of two small pieces does not wait for the
 peer's acknowledgement of the first (Nagle's algorithm, RFC 896), and nobody is called from inside their own C{write}.
+
+That a protocol is told more has to wait: with Twisted's own transports, what a protocol leaves to C{callLater(0)} is
+done before it is told the next thing, be it the end that it has asked for itself, and there are protocols that count on
+it (Twisted's FTP server).
 """
 
 from __future__ import annotations
@@ -37,13 +41,15 @@ class Turn:
         called.
     @ivar telling: a protocol is being told something; at the end of that L{conclude} is called.
     @ivar due: who has something left to do.
+    @ivar late: the reactor's own calls have had their turn since those were left.
     """
 
-    __slots__ = ("__weakref__", "_all", "_call", "buffer", "due", "telling")
+    __slots__ = ("__weakref__", "_all", "_call", "buffer", "due", "late", "telling")
 
     def __init__(self) -> None:
         self.buffer = self._all = memoryview(bytearray(ROOM))
         self.telling = False
+        self.late = False
         self.due: list[Concluding] = []
         self._call: Any = None
 
@@ -56,6 +62,16 @@ class Turn:
             self.buffer = self._all[:ROOM]
         return self._all[:size]
 
+    def begin(self, window: Any) -> None:
+        """
+        A protocol is being told something: until L{conclude}.
+
+        @param window: that of who tells it, which tells no more in this turn of the reactor.
+        """
+        self.telling = True
+        if window is not None:
+            window.enough = True
+
     def add(self, reactor: Any, who: Concluding) -> None:
         """
         Call C{who.conclude} at the end of what is being told, or in the reactor's next turn.
@@ -66,6 +82,7 @@ class Turn:
 
     def _begin(self, reactor: Any) -> None:
         self._call = None
+        self.late = True
         self.conclude(reactor)
 
     def conclude(self, reactor: Any) -> None:
@@ -81,7 +98,7 @@ class Turn:
             for who in due:
                 who.conclude()
         finally:
-            self.telling = False
+            self.telling = self.late = False
             if self.due:
                 self._call = reactor.callLater(0, self._begin, reactor)
 

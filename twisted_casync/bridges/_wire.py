@@ -156,7 +156,7 @@ class Wire(CAsyncSocket):
         buffer = turn.buffer if self.bufferSize == ROOM else turn.room(self.bufferSize)
         count = self.Receive(buffer)
         if count > 0:
-            turn.telling = True
+            turn.begin(self._as_window)
             try:
                 callInContext(
                     {ILogContext: {"isError": 0, "system": self.logstr}},
@@ -196,7 +196,7 @@ class Wire(CAsyncSocket):
         Tell the protocol something, and do what that leaves to be done.
         """
         turn = self._turn
-        turn.telling = True
+        turn.begin(self._as_window)
         try:
             what(*args)
         finally:
