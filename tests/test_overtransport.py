@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _reactors import Recorder
+from _reactors import Recorder, must
 from _streams import LOCALHOST, told
 from twisted.internet import error
 from twisted.internet.defer import Deferred
@@ -18,6 +18,7 @@ from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 
 from twisted_casync import (
+    FD_CLOSE,
     FD_READ,
     FIONREAD,
     INVALID_SOCKET,
@@ -30,6 +31,7 @@ from twisted_casync import (
     GetLastError,
     WSAError,
 )
+from twisted_casync._stream import Backlog
 from twisted_casync.bridges import SocketProtocol, connectOver, reasonOf, transportOf
 
 DONE = Failure(error.ConnectionDone())
@@ -75,6 +77,24 @@ def test_what_arrives_is_told_inside_the_call_of_the_transport(bench: Bench) -> 
     bench.protocol.dataReceived(b"hello")
     assert bench.sock.told == told("OnSend", "OnReceive")
     assert bench.sock.received == b"hello"
+
+
+def test_a_message_leaves_nothing_for_a_later_turn() -> None:
+    """Not even where its handler selects something else, which is looked at in the same turn."""
+    bench = Bench(OnReceive=lambda sock: (sock.readAll(), must(sock.AsyncSelect(FD_CLOSE))))
+    bench.protocol.dataReceived(b"hello")
+    assert bench.sock.received == b"hello"
+    assert bench.sock.names() == ["OnSend", "OnReceive"]
+    assert bench.clock.getDelayedCalls() == []
+    bench.sock.Close()
+
+
+def test_who_comes_to_a_listener_that_has_closed_finds_no_room() -> None:
+    clock, late = Clock(), SocketProtocol(Recorder(), reactor=Clock())
+    backlog = Backlog(clock, "", lambda: None)
+    assert backlog.offer(late.stream)
+    backlog.close()
+    assert not backlog.offer(late.stream)
 
 
 def test_what_is_sent_goes_to_the_transport_at_once(bench: Bench) -> None:

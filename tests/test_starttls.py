@@ -133,28 +133,37 @@ def test_a_certificate_that_can_not_be_trusted_is_the_end(beneath: str) -> None:
     assert any("certificate verify failed" in line for line in lines(logged))
 
 
+def upgrading(reactor: Any, beneath: str) -> tuple[CSocket, Any, list[Any]]:
+    """
+    A server that receives a line, goes over to TLS, and receives another.
+
+    @param beneath: C{"descriptor"} or C{"transport"}.
+    @return: its connection, what it listens with, and the two lines; or instead of one why it does not come.
+    """
+    far = CSocket(reactor)
+    got: list[Any] = []
+
+    async def serve() -> None:
+        got.append(await far.receiveLine())
+        startTLS(far, server())
+        got.append(await far.receiveLine())
+
+    def accept(sock: Recorder) -> None:
+        must(sock.Accept(far))
+        Deferred.fromCoroutine(serve()).addErrback(got.append)
+
+    if beneath == "descriptor":
+        return far, listening(reactor, OnAccept=accept), got
+    door = Recorder(OnAccept=accept)
+    listenOver(door, TCP4ServerEndpoint(reactor, 0, interface=LOCALHOST), reactor=reactor)
+    return far, door, got
+
+
 @pytest.mark.parametrize("beneath", ["descriptor", "transport"])
 def test_what_was_put_before_tls_is_not_taken_for_what_came_in_it(beneath: str) -> None:
     """CVE-2011-0411: a command behind STARTTLS, in the clear."""
     with capturedLogs() as logged, reactorOf(SOME) as reactor:
-        far = CSocket(reactor)
-        got: list[Any] = []
-
-        async def serve() -> None:
-            got.append(await far.receiveLine())
-            startTLS(far, server())
-            got.append(await far.receiveLine())
-
-        def accept(sock: Recorder) -> None:
-            must(sock.Accept(far))
-            Deferred.fromCoroutine(serve()).addErrback(got.append)
-
-        door: Any
-        if beneath == "descriptor":
-            door = listening(reactor, OnAccept=accept)
-        else:
-            door = Recorder(OnAccept=accept)
-            listenOver(door, TCP4ServerEndpoint(reactor, 0, interface=LOCALHOST), reactor=reactor)
+        far, door, got = upgrading(reactor, beneath)
         with socket.create_connection((LOCALHOST, portOf(door)), LIMIT) as peer:
             peer.sendall(b"STARTTLS\r\nMAIL FROM:<somebody else>\r\n")
             run(reactor, lambda: len(got) == 2)
@@ -169,24 +178,7 @@ def test_what_was_put_before_tls_is_not_taken_for_what_came_in_it(beneath: str) 
 def test_a_handshake_that_has_come_with_what_was_before_it_is_used(beneath: str) -> None:
     """A client that does not wait for the answer: what a CSocket has received ahead is TLS's."""
     with reactorOf(SOME) as reactor:
-        far = CSocket(reactor)
-        got: list[Any] = []
-
-        async def serve() -> None:
-            got.append(await far.receiveLine())
-            startTLS(far, server())
-            got.append(await far.receiveLine())
-
-        def accept(sock: Recorder) -> None:
-            must(sock.Accept(far))
-            Deferred.fromCoroutine(serve()).addErrback(got.append)
-
-        door: Any
-        if beneath == "descriptor":
-            door = listening(reactor, OnAccept=accept)
-        else:
-            door = Recorder(OnAccept=accept)
-            listenOver(door, TCP4ServerEndpoint(reactor, 0, interface=LOCALHOST), reactor=reactor)
+        far, door, got = upgrading(reactor, beneath)
         port = portOf(door)
 
         def visit() -> None:
