@@ -105,6 +105,17 @@ def refusingPort() -> tuple[int, socket.socket]:
     return holder.getsockname()[1], holder
 
 
+def freePort(kind: int = socket.SOCK_STREAM) -> int:
+    """
+    @return: a port that is free at every address of both families. What the system chooses for one address may be in
+        use at another: by a connection in TIME_WAIT, say, that a test before this one left there.
+    """
+    with socket.socket(socket.AF_INET6, kind) as wide:
+        wide.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        wide.bind(("::", 0))
+        return int(wide.getsockname()[1])
+
+
 def told(*names: str, code: int = 0) -> list[tuple[str, int]]:
     """
     What a L{Recorder} has been told, where no notification carried another error code.

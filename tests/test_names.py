@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from _members import fails
 from _reactors import Recorder, must
-from _streams import LOCALHOST, accepted, listening, portOf
+from _streams import LOCALHOST, accepted, freePort, listening, portOf
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
 from twisted_casync import (
@@ -179,9 +179,8 @@ def test_flow_and_scope_have_their_ranges(idle: Any, rest: tuple[int, int]) -> N
 
 @kinds
 def test_a_name_that_is_taken_is_in_use(idle: Any, kind: int) -> None:
-    one = opened(idle, kind)
-    must(one.Bind(0, LOCALHOST))
-    port = portOf(one)
+    one, port = opened(idle, kind), freePort(kind)
+    must(one.Bind(port, LOCALHOST))
     two = opened(idle, kind)
     assert fails(WSAError.WSAEADDRINUSE, two.Bind, port, LOCALHOST)
     created = CAsyncSocket(idle)
@@ -214,18 +213,18 @@ def test_a_name_that_is_another_programs_is_in_use(idle: Any, kind: int) -> None
 
 
 def test_the_wildcard_and_an_address_can_have_one_port(idle: Any) -> None:
-    wide, narrow = opened(idle), opened(idle)
-    must(wide.Bind(0))
-    assert narrow.Bind(portOf(wide), LOCALHOST) is True
-    narrow2, wide2 = opened(idle), opened(idle)
-    must(narrow2.Bind(0, LOCALHOST))
-    assert wide2.Bind(portOf(narrow2)) is True
+    for first, second in ((None, LOCALHOST), (LOCALHOST, None)):
+        port = freePort()
+        one, other = opened(idle), opened(idle)
+        must(one.Bind(port, first))
+        assert other.Bind(port, second) is True
 
 
 def test_both_families_can_have_one_port(idle: Any) -> None:
     six, four = opened(idle, family=AF_INET6), opened(idle)
-    must(six.Bind(0))
-    assert four.Bind(must(six.GetSockNameEx())[1]) is True
+    port = freePort()
+    must(six.Bind(port))
+    assert four.Bind(port) is True
     assert six.Listen() is True
     assert four.Listen() is True
 
