@@ -67,12 +67,7 @@ STRATA = (
     ("programs", "_calls"),
     ("programs", "testing"),
     ("programs", "trace"),
-    ("programs", "_description"),
-    ("programs", "_inherited"),
-    ("programs", "_unixpath"),
-    ("programs", "_places"),
-    ("programs", "_tlsplace"),
-    ("programs", "_strports"),
+    ("programs", "_where"),
     ("programs", "services"),
     ("programs", "tap"),
 )
