@@ -13,7 +13,9 @@ from _memory import connection, mailbox, memoryReactor, quiet
 from _reactors import Recorder, must
 from _streams import LOCALHOST, listening, reset
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IReactorPluggableNameResolver
 from twisted.python.failure import Failure
+from zope.interface import alsoProvides
 
 from twisted_casync import WSAECONNABORTED, WSAECONNRESET, GetLastError, WSAError
 from twisted_casync._notify import Phase
@@ -55,6 +57,8 @@ def connecting(reactor: Any) -> Recorder:
         def cancel(self) -> None:
             pass
 
+    # Which the older ones of Twisted's reactors for tests don't say.
+    alsoProvides(reactor, IReactorPluggableNameResolver)
     reactor.nameResolver = Silent()
     one = new(reactor)
     assert not one.Connect("name.example", 7)
