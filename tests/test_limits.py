@@ -21,9 +21,9 @@ from twisted.python.usage import UsageError
 
 from twisted_casync import CAsyncSocket
 from twisted_casync._places import CannotListen
+from twisted_casync._seldom import PAUSE, Seldom
 from twisted_casync.services import AsyncSocketService, Limits, StreamConnection, StreamListener
 from twisted_casync.services._limits import Limiter, networkOf
-from twisted_casync.services._seldom import PAUSE, Seldom
 from twisted_casync.services.echo import EchoListener
 from twisted_casync.tap import Options
 
@@ -45,7 +45,7 @@ def lines(events: Sequence[LogEvent]) -> list[str]:
 def test_the_first_is_said_at_once_and_then_one_line_a_second() -> None:
     clock = Clock()
     with capturedLogs() as events:
-        seldom = Seldom(Logger(), "refused: {peer}{others}", clock)
+        seldom = Seldom(Logger(), "refused: {peer}", clock)
         for number in range(5):
             seldom.happened(peer=number)
         assert lines(events) == ["refused: 0"]

@@ -11,8 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from twisted_casync._seldom import SeldomLog
 from twisted_casync.services._drain import Finishing
-from twisted_casync.services._seldom import Seldom
 
 __all__ = ["Limited", "Limiter", "Limits", "networkOf"]
 
@@ -95,13 +95,11 @@ class Limiter:
         self._next: IDelayedCall | None = None
         self.reached: Counter[str] = Counter()
         self._lines = {
-            name: Seldom(self._log, text, clock)
-            for name, text in (
-                ("max-connections", f"refused: {{peer}}, since there are {self._most} connections{{others}}"),
-                ("max-per-address", f"refused: {{peer}}, since its address has {self._perAddress}{{others}}"),
-                ("idle-timeout", f"ended: {{peer}}, since it was idle for {limits.idle:g} seconds{{others}}"),
-            )
+            "max-connections": f"refused: {{peer}}, since there are {self._most} connections",
+            "max-per-address": f"refused: {{peer}}, since its address has {self._perAddress}",
+            "idle-timeout": f"ended: {{peer}}, since it was idle for {limits.idle:g} seconds",
         }
+        self._seldom = SeldomLog(self._log, lambda: clock)
         self._look()
 
     def admit(self, connection: Finishing, address: Any, service: str = "") -> bool:
@@ -140,12 +138,11 @@ class Limiter:
         if self._next is not None:
             self._next.cancel()
             self._next = None
-        for line in self._lines.values():
-            line.stop()
+        self._seldom.stop()
 
     def _met(self, limit: str, connection: Finishing, **fields: str) -> None:
         self.reached[limit] += 1
-        self._lines[limit].happened(peer=connection.peer, why=limit, **fields)
+        self._seldom.say(self._lines[limit], peer=connection.peer, why=limit, **fields)
 
     def _look(self) -> None:
         self._next = None
