@@ -13,7 +13,7 @@ from twisted.logger import Logger, LogLevel
 
 from twisted_casync import LINGER, SO_LINGER, CAsyncSocket, GetLastError, WSAError
 from twisted_casync._seldom import SeldomLog
-from twisted_casync._strports import nameOf
+from twisted_casync._where import nameOf
 from twisted_casync.services._clock import clockOf
 from twisted_casync.services._drain import Drain
 from twisted_casync.services._limits import Limiter
