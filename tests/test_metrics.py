@@ -17,7 +17,7 @@ import pytest
 from _awaited import played
 from _memory import connection, memoryReactor, turn
 from _reactors import must
-from _streams import LOCALHOST, accepted, fill, listening, portOf, refusingPort, reset
+from _streams import LOCALHOST, accepted, fill, listening, peerOf, portOf, refusingPort, reset
 from _twistd import PATIENCE, client, environment, script, twistd
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -26,8 +26,11 @@ from twisted.logger import capturedLogs
 from twisted_casync import MSG_OOB, MSG_PEEK, SOCK_DGRAM, CAsyncSocket, CSocket, CSocketFile
 from twisted_casync._observe import observe, unobserve
 from twisted_casync._threads import openSockets
+from twisted_casync.services import Limits
 from twisted_casync.services._counters import Counters, Counts
+from twisted_casync.services._limits import Limiter
 from twisted_casync.services._metrics import CountersCollector
+from twisted_casync.services.echo import EchoListener
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -217,6 +220,47 @@ def test_what_is_awaited_counts_as_it_is_moved() -> None:
     counts = played("epoll-window", program)
     assert (counts.bytesIn, counts.bytesOut) == (7, 10)
     assert counts.errors == {("Connect", "WSAECONNREFUSED"): 1}
+
+
+def test_what_a_limit_turned_away_or_ended_counts_by_limit() -> None:
+    with memoryReactor() as reactor, counting() as counters, capturedLogs():
+        listener = EchoListener(reactor)
+        must(listener.Create(0, lpszSocketAddress=LOCALHOST) and listener.Listen())
+        peerOf(listener).close()
+        assert listener.takeOne()
+        counts = of(counters, "EchoConnection")
+        assert counts.limited == {"max-connections": 0, "max-per-address": 0, "idle-timeout": 0}, "before any is met"
+        while listener.connections:
+            turn(reactor)
+        limiter = Limiter(Limits(connections=2, idle=60), reactor)
+        listener.keepTo(limiter)
+        peers = [peerOf(listener) for _ in range(5)]
+        while counts.accepted < 6:
+            turn(reactor)
+        assert (counts.accepted, len(counts.connections)) == (6, 2)
+        assert counts.limited == {"max-connections": 3, "max-per-address": 0, "idle-timeout": 0}
+        reactor.pump([15] * 5)
+        assert counts.limited == {"max-connections": 3, "max-per-address": 0, "idle-timeout": 2}
+        assert len(counts.connections) == 0
+        limiter.stop()
+        limiter = Limiter(Limits(perAddress=1), reactor)
+        listener.keepTo(limiter)
+        peers += [peerOf(listener) for _ in range(2)]
+        while counts.accepted < 8:
+            turn(reactor)
+        assert counts.limited == {"max-connections": 3, "max-per-address": 1, "idle-timeout": 2}
+        registry = CollectorRegistry()
+        registry.register(CountersCollector(counters))
+        found = samples(generate_latest(registry).decode())
+        for limit, count in counts.limited.items():
+            labels = {"service": "test", "socket": "EchoConnection", "limit": limit}
+            assert sample(found, "casync_limited_total", **labels) == count
+        for peer in peers:
+            peer.close()
+        while listener.connections:
+            turn(reactor)
+        listener.Close()
+        limiter.stop()
 
 
 def test_the_page_is_what_prometheus_reads() -> None:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from configparser import ConfigParser
+from dataclasses import replace
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -78,6 +79,8 @@ def test_the_status_line_is_as_shown(tmp_path: Path) -> None:
     now, before = _Totals(1, 120, 3, 1_200_000, 1_200_000, 12345), _Totals(0, 108, 3, 0, 0, 0)
     shown = _text("echo", now, before)
     assert f"    {shown}\n" in PAGE
+    (limited,) = re.findall(r"`(\d.* limited\))`", PAGE)
+    assert limited in _text("echo", replace(now, limited=7), before)
     with served("--status", tmp_path) as server:
         server.waitFor("no status line: standard error is no terminal")
 

@@ -18,6 +18,8 @@ from twisted_casync import INVALID_SOCKET, MSG_PEEK, SOCKET_ERROR, CAsyncSocket,
 from twisted_casync._calls import HANDLERS, inOrder, seen
 from twisted_casync._handling import Handling
 from twisted_casync.errors import WinsockError
+from twisted_casync.services._limits import LIMITS
+from twisted_casync.services._stream import StreamConnection
 
 __all__ = ["Counters", "Counts"]
 
@@ -53,7 +55,7 @@ class Counts:
     accepted: connections so far. bytesIn, bytesOut: received and sent. receives: calls that received something.
     notifications: by the handler's name. wouldBlock: calls that came too early, by the member's name. errors: by
     member or handler, and code. failures: handlers that an exception left. connections: the descriptors of those
-    accepted that are open.
+    accepted that are open. limited: connections that a limit turned away or ended, by the name of its option.
     """
 
     __slots__ = (
@@ -63,6 +65,7 @@ class Counts:
         "connections",
         "errors",
         "failures",
+        "limited",
         "notifications",
         "receives",
         "told",
@@ -76,6 +79,7 @@ class Counts:
         self.connections: set[int] = set()
         self.errors: Counter[tuple[str, str]] = Counter()
         self.failures = 0
+        self.limited: Counter[str] = Counter()
         self.notifications: Counter[str] = Counter()
         self.receives = 0
         # How often OnReceive was told: notifications has the other handlers.
@@ -113,6 +117,10 @@ class Counters:
         counts = self._of(kind)
         made = {name: _handler(counts, name, getattr(kind, name)) for name in HANDLERS}
         made["_as_crashed"] = _crashing(counts, getattr(kind, "_as_crashed"))  # noqa: B009  # of any class of sockets
+        if issubclass(kind, StreamConnection):
+            # From the first scrape on: what begins to be there is no increase to Prometheus.
+            counts.limited.update(dict.fromkeys(LIMITS, 0))
+            made["limited"] = _limiting(counts, kind.limited)
         made["_as_release"] = _releasing(counts, getattr(kind, "_as_release"))  # noqa: B009
         # What a CSocket receives and sends goes through members of the base class, whatever the program calls.
         waits = issubclass(kind, Handling)
@@ -175,6 +183,14 @@ def _releasing(counts: Counts, below: Override) -> Override:
         return sock
 
     return _as_release
+
+
+def _limiting(counts: Counts, below: Override) -> Override:
+    def limited(self: Any, limit: str) -> None:
+        counts.limited[limit] += 1
+        below(self, limit)
+
+    return limited
 
 
 def _moving(counts: Counts, name: str, below: Override) -> Override:

@@ -53,6 +53,7 @@ class CountersCollector(Collector):
         yield one(counter, "casync_sent_bytes", "Bytes sent.", lambda counts: counts.bytesOut)
         yield one(counter, "casync_receives", "Calls that received something.", lambda counts: counts.receives)
         yield one(counter, "casync_handler_failures", "Handlers left by an exception.", lambda counts: counts.failures)
+        yield several("casync_limited", "Connections turned away or ended by a limit.", ("limit",), _limited)
         yield several("casync_notifications", "Notifications, by handler.", ("handler",), _notifications)
         yield several("casync_would_block", "Calls that would have blocked.", ("member",), _wouldBlock)
         yield several("casync_errors", "Errors of calls and of notifications.", ("member", "code"), _errors)
@@ -60,6 +61,10 @@ class CountersCollector(Collector):
 
 def _notifications(counts: Counts) -> Iterable[tuple[str, int]]:
     return counts.byHandler().items()
+
+
+def _limited(counts: Counts) -> Iterable[tuple[str, int]]:
+    return dict(counts.limited).items()
 
 
 def _wouldBlock(counts: Counts) -> Iterable[tuple[str, int]]:

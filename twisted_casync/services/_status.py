@@ -30,6 +30,7 @@ class _Totals:
     bytesIn: int
     bytesOut: int
     receives: int
+    limited: int = 0
 
 
 @implementer(ILogObserver)
@@ -108,6 +109,7 @@ class StatusLine:
             sum(one.bytesIn for one in counts),
             sum(one.bytesOut for one in counts),
             sum(one.receives for one in counts),
+            sum(sum(one.limited.values()) for one in counts),
         )
 
 
@@ -117,10 +119,12 @@ def _text(service: str, now: _Totals, before: _Totals) -> str:
     def rate(new: int, old: int) -> float:
         return (new - old) / seconds if seconds > 0 else 0.0
 
+    # Of those accepted; there is room for it only where there is something to say.
+    limited = f", {now.limited:,} limited" if now.limited else ""
     return " | ".join(
         [
             f"{service}: {now.active:,} active",
-            f"{now.accepted:,} accepted ({rate(now.accepted, before.accepted):,.0f}/s)",
+            f"{now.accepted:,} accepted ({rate(now.accepted, before.accepted):,.0f}/s{limited})",
             f"{rate(now.bytesIn, before.bytesIn) / 1e6:,.2f} MB/s in",
             f"{rate(now.bytesOut, before.bytesOut) / 1e6:,.2f} MB/s out",
             f"{rate(now.receives, before.receives):,.0f} messages/s",

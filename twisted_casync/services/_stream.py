@@ -74,6 +74,14 @@ class StreamConnection(CAsyncSocket):
         self.SetSockOpt(SO_LINGER, LINGER(1, 0))
         self.end(WSAError.WSAECONNABORTED)
 
+    def limited(self, limit: str) -> None:
+        """A limit has been met: the connection was accepted and is closed now, or it was idle and is ended.
+
+        For a subclass that wants to know; nothing can be received or sent here.
+
+        limit: the name of the option: "max-connections", "max-per-address" or "idle-timeout".
+        """
+
     def end(self, nErrorCode: int = 0) -> None:
         """Close, log and forget; harmless when repeated.
 
