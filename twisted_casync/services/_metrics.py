@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -14,7 +14,7 @@ from twisted.application.service import IService
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from twisted_casync.services._counters import Counters, Counts
+from twisted_casync.services._counters import Counters
 
 __all__ = ["CountersCollector", "MetricsSite", "metricsService"]
 
@@ -32,48 +32,31 @@ class CountersCollector(Collector):
         """All metrics; the samples of a class are there from its first socket on."""
         rows = list(self._counters.byClass().items())
 
-        def one(kind: type, name: str, text: str, value: Any) -> Any:
+        def one(kind: type, name: str, text: str, number: str) -> Any:
             family = kind(name, text, labels=_LABELS)
             for socket, counts in rows:
-                family.add_metric((self._counters.service, socket), value(counts))
+                family.add_metric((self._counters.service, socket), getattr(counts, number))
             return family
 
-        def several(name: str, text: str, labels: tuple[str, ...], values: Any) -> Any:
+        def several(name: str, text: str, labels: tuple[str, ...], numbers: str) -> Any:
             family = CounterMetricFamily(name, text, labels=(*_LABELS, *labels))
             for socket, counts in rows:
-                for label, value in values(counts):
+                for label, value in getattr(counts, numbers).items():
                     named = label if isinstance(label, tuple) else (label,)
                     family.add_metric((self._counters.service, socket, *named), value)
             return family
 
         counter, gauge = CounterMetricFamily, GaugeMetricFamily
-        yield one(counter, "casync_accepted", "Connections accepted.", lambda counts: counts.accepted)
-        yield one(gauge, "casync_active", "Accepted connections that are open.", lambda counts: len(counts.connections))
-        yield one(counter, "casync_received_bytes", "Bytes received.", lambda counts: counts.bytesIn)
-        yield one(counter, "casync_sent_bytes", "Bytes sent.", lambda counts: counts.bytesOut)
-        yield one(counter, "casync_receives", "Calls that received something.", lambda counts: counts.receives)
-        yield one(counter, "casync_handler_failures", "Handlers left by an exception.", lambda counts: counts.failures)
-        yield several("casync_limited", "Connections turned away or ended by a limit.", ("limit",), _limited)
-        yield several("casync_notifications", "Notifications, by handler.", ("handler",), _notifications)
-        yield several("casync_would_block", "Calls that would have blocked.", ("member",), _wouldBlock)
-        yield several("casync_errors", "Errors of calls and of notifications.", ("member", "code"), _errors)
-
-
-def _notifications(counts: Counts) -> Iterable[tuple[str, int]]:
-    return counts.byHandler().items()
-
-
-def _limited(counts: Counts) -> Iterable[tuple[str, int]]:
-    return dict(counts.limited).items()
-
-
-def _wouldBlock(counts: Counts) -> Iterable[tuple[str, int]]:
-    # A copy: it is asked for in another thread than the sockets'.
-    return dict(counts.wouldBlock).items()
-
-
-def _errors(counts: Counts) -> Iterable[tuple[tuple[str, str], int]]:
-    return dict(counts.errors).items()
+        yield one(counter, "casync_accepted", "Connections accepted.", "accepted")
+        yield one(gauge, "casync_active", "Accepted connections that are open.", "active")
+        yield several("casync_limited", "Connections turned away or ended by a limit.", ("limit",), "limited")
+        yield one(counter, "casync_received_bytes", "Bytes received.", "bytesIn")
+        yield one(counter, "casync_sent_bytes", "Bytes sent.", "bytesOut")
+        yield one(counter, "casync_receives", "Calls that received something.", "receives")
+        yield one(counter, "casync_handler_failures", "Handlers left by an exception.", "failures")
+        yield several("casync_notifications", "Notifications, by handler.", ("handler",), "notifications")
+        yield several("casync_would_block", "Calls that would have blocked.", ("member",), "wouldBlock")
+        yield several("casync_errors", "Errors of calls and of notifications.", ("member", "code"), "errors")
 
 
 class MetricsSite(Site):
