@@ -10,12 +10,14 @@ from typing import Any
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
 from twisted_casync._observe import observe, unobserve
 from twisted_casync._threads import openSockets
 from twisted_casync._where import parseWhere
 from twisted_casync.services._counters import Counters, Counts
+from twisted_casync.services._starting import endingTwistd
 from twisted_casync.services._status import StatusLine
 from twisted_casync.trace import Trace
 
@@ -41,6 +43,30 @@ def metricsPlace(where: str) -> str:
     except (LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{where!r}: {error}") from None
     return where
+
+
+class _Metrics(MultiService):
+    """The service of the metrics; of what it can't have it says that it is theirs."""
+
+    _log = Logger()
+
+    def __init__(self, service: IService) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        service.setServiceParent(self)
+
+    def privilegedStartService(self) -> None:
+        with endingTwistd():
+            self._saying(super().privilegedStartService)
+
+    def startService(self) -> None:
+        self._saying(super().startService)
+
+    def _saying(self, start: Callable[[], Any]) -> None:
+        try:
+            start()
+        except CannotListenError as error:
+            self._log.critical("cannot serve metrics: {error}", error=error)
+            raise
 
 
 class ObservedService(MultiService):
@@ -85,7 +111,8 @@ class ObservedService(MultiService):
             metricsPlace(metrics)
             from twisted_casync.services._metrics import metricsService
 
-            metricsService(self._counters, metrics).setServiceParent(self)
+            shown: IService = _Metrics(metricsService(self._counters, metrics))
+            shown.setServiceParent(self)
         if status:
             from twisted.internet import reactor
 
@@ -105,7 +132,8 @@ class ObservedService(MultiService):
         return self._counters.byClass()
 
     def privilegedStartService(self) -> None:
-        self._begin()
+        with endingTwistd():
+            self._begin()
         self._orEnd(super().privilegedStartService)
 
     def startService(self) -> None:
