@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -321,6 +322,34 @@ def test_a_running_service_is_scraped_with_curl() -> None:
         server.process.terminate()
         assert server.wait() in (0, -signal.SIGTERM)
         assert not re.search("Traceback|GET /metrics", "\n".join(server.lines))
+
+
+def test_a_place_can_be_a_unix_socket_and_the_answer_compressed(tmp_path: Path) -> None:
+    curl = client("curl")
+    with twistd(f"--metrics=unix:{tmp_path}/metrics", "echo", "tcp:0:interface=127.0.0.1") as server:
+        server.waitFor("listening on tcp")
+        command = [
+            curl,
+            "-sS",
+            "--fail",
+            "--include",
+            "--unix-socket",
+            f"{tmp_path}/metrics",
+            "http://localhost/metrics",
+        ]
+
+        def answer(*more: str) -> str:
+            return subprocess.run(
+                [*command, *more], capture_output=True, text=True, timeout=PATIENCE, check=True
+            ).stdout
+
+        for text in (plain := answer(), answer("--compressed")):
+            assert "\nprocess_open_fds " in text
+        assert "Content-Encoding" not in plain and "Content-Encoding: gzip" in answer("--compressed")
+        assert answer("-H", "Accept: application/openmetrics-text; version=1.0.0").rstrip().endswith("# EOF")
+        server.process.terminate()
+        server.wait()
+        assert not any("Traceback" in line for line in server.lines)
 
 
 def refused(*arguments: str, env: dict[str, str] | None = None) -> str:

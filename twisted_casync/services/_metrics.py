@@ -7,12 +7,13 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from twisted.application import strports
 from twisted.application.service import IService
-from twisted.web.resource import Resource
-from twisted.web.server import Site
+from twisted.web.resource import EncodingResourceWrapper, Resource
+from twisted.web.server import GzipEncoderFactory, Site
 
 from twisted_casync.services._counters import Counters
 
@@ -59,6 +60,22 @@ class CountersCollector(Collector):
         yield several("casync_errors", "Errors of calls and of notifications.", ("member", "code"), "errors")
 
 
+class _Metrics(Resource):
+    """The page. That of prometheus_client's own asks a peer for its host, which one at a UNIX socket has not."""
+
+    isLeaf = True
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._registry = registry
+
+    def render_GET(self, request: Any) -> bytes:
+        """Answer in the newest format that is asked for."""
+        encoder, contentType = choose_encoder(request.getHeader("accept") or "")
+        request.setHeader("content-type", contentType)
+        return encoder(self._registry)
+
+
 class MetricsSite(Site):
     """The site, which writes no line in the log each time that somebody looks."""
 
@@ -73,14 +90,12 @@ def metricsService(counters: Counters, where: str) -> IService:
     where: a server description of Twisted's; the place is opened when the service is started, as the other
         services' are, and twisted.internet.error.CannotListenError is raised when it can't be.
     """
-    # It looks for the reactor when it is imported.
-    from prometheus_client.twisted import MetricsResource
-
     registry = CollectorRegistry()
     registry.register(CountersCollector(counters))
     ProcessCollector(registry=registry)
     root = Resource()
-    root.putChild(b"metrics", MetricsResource(registry))  # type: ignore[no-untyped-call]
+    page = EncodingResourceWrapper(_Metrics(registry), [GzipEncoderFactory()])
+    root.putChild(b"metrics", page)
     site = MetricsSite(root)  # type: ignore[no-untyped-call]
     site.noisy = False
     service: IService = strports.service(where, site)
