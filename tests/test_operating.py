@@ -62,7 +62,11 @@ UNREACHABLE = "WSAEADDRNOTAVAIL: Cannot assign requested address."
         ("echo unix:{key}", f"cannot listen on unix:{{key}}: {IN_USE}"),
         (
             "--metrics tcp:{taken}:interface=127.0.0.1 echo {free}",
-            "cannot serve metrics: Couldn't listen on 127.0.0.1:{taken}: [Errno 98] Address already in use.",
+            "cannot serve metrics at tcp:{taken}:interface=127.0.0.1: Address already in use.",
+        ),
+        (
+            "--metrics unix:/nowhere/x.sock echo {free}",
+            "cannot serve metrics at unix:/nowhere/x.sock: No such file or directory.",
         ),
         # A directory that takes no file, not even root's.
         (
@@ -136,6 +140,10 @@ def test_a_program_that_starts_a_service_gets_the_error(taken: int) -> None:
         ("echo --max-connections=", "--max-connections '': expected a number, 0 or more"),
         ("echo --max-per-address=-1", "--max-per-address '-1': expected a number, 0 or more"),
         ("echo --idle-timeout=nan", "--idle-timeout 'nan': expected a number of seconds, 0 or more"),
+        (
+            "--metrics=ssl:0:privateKey=/nowhere echo",
+            "--metrics 'ssl:0:privateKey=/nowhere': [Errno 2] No such file or directory: '/nowhere'",
+        ),
         ("forward --to=x", "--to 'x': expected HOST:PORT, [IPV6 ADDRESS]:PORT or unix:PATH"),
         ("forward --to=x:1 --connect-timeout=0", "--connect-timeout '0': expected a number of seconds, more than 0"),
     ],

@@ -35,7 +35,10 @@ def metricsPlace(where: str) -> str:
         raise ModuleNotFoundError(
             "needs prometheus_client: pip install 'twisted_casync[metrics]'", name="prometheus_client"
         )
-    if parseWhere(where).kind != "stream":
+    place = parseWhere(where)
+    # What of files, as those of TLS, can be read now.
+    place.check()
+    if place.kind != "stream":
         raise ValueError(f"{where!r}: HTTP is not served over datagrams")
     try:
         # What opens it is Twisted's endpoint, whose words may be fewer; making one opens nothing.
@@ -50,8 +53,9 @@ class _Metrics(MultiService):
 
     _log = Logger()
 
-    def __init__(self, service: IService) -> None:
+    def __init__(self, service: IService, where: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._where = where
         service.setServiceParent(self)
 
     def privilegedStartService(self) -> None:
@@ -64,8 +68,13 @@ class _Metrics(MultiService):
     def _saying(self, start: Callable[[], Any]) -> None:
         try:
             start()
-        except CannotListenError as error:
-            self._log.critical("cannot serve metrics: {error}", error=error)
+        except (CannotListenError, OSError) as error:
+            reason = error.socketError if isinstance(error, CannotListenError) else error
+            self._log.critical(
+                "cannot serve metrics at {where}: {reason}.",
+                where=self._where,
+                reason=getattr(reason, "strerror", None) or reason,
+            )
             raise
 
 
@@ -111,7 +120,7 @@ class ObservedService(MultiService):
             metricsPlace(metrics)
             from twisted_casync.services._metrics import metricsService
 
-            shown: IService = _Metrics(metricsService(self._counters, metrics))
+            shown: IService = _Metrics(metricsService(self._counters, metrics), metrics)
             shown.setServiceParent(self)
         if status:
             from twisted.internet import reactor
