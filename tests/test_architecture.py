@@ -60,6 +60,7 @@ STRATA = (
     ("awaited", "_csocketfile"),
     ("archive", "archive"),
     ("face", "__init__"),
+    ("bridges", "_seldom"),
     ("bridges", "bridges"),
     ("bridges", "endpoints"),
     ("bridges", "tls"),

@@ -448,7 +448,7 @@ def test_bad_targets(text: str) -> None:
     ("arguments", "answer"),
     [
         ((), "say where to: --to HOST:PORT"),
-        (("--to", "nowhere"), "'nowhere', expected HOST:PORT"),
+        (("--to", "nowhere"), "--to 'nowhere': expected HOST:PORT"),
         (("--to", "a:1", "--connect-timeout", "0"), "expected a number of seconds, more than 0"),
         (("--to", "a:1", "udp:0"), "'udp:0': forward serves no datagrams"),
     ],

@@ -20,10 +20,10 @@ from twisted.logger import LogEvent, Logger, capturedLogs, formatEvent
 from twisted.python.usage import UsageError
 
 from twisted_casync import CAsyncSocket
+from twisted_casync._seldom import PAUSE, Seldom
 from twisted_casync._where import CannotListen
 from twisted_casync.services import AsyncSocketService, Limits, StreamConnection, StreamListener
 from twisted_casync.services._limits import Limiter, networkOf
-from twisted_casync.services._seldom import PAUSE, Seldom
 from twisted_casync.services.echo import EchoListener
 from twisted_casync.tap import Options
 
@@ -45,7 +45,7 @@ def lines(events: Sequence[LogEvent]) -> list[str]:
 def test_the_first_is_said_at_once_and_then_one_line_a_second() -> None:
     clock = Clock()
     with capturedLogs() as events:
-        seldom = Seldom(Logger(), "refused: {peer}{others}", clock)
+        seldom = Seldom(Logger(), "refused: {peer}", clock)
         for number in range(5):
             seldom.happened(peer=number)
         assert lines(events) == ["refused: 0"]
@@ -77,10 +77,15 @@ class FakeConnection:
         self.bytesIn = self.bytesOut = 0
         self.rest = False
         self.end = ""
+        self.met: list[str] = []
         self.admitted = limiter.admit(self, address)
 
     def unfinished(self) -> bool:
         return self.rest
+
+    def limited(self, limit: str) -> None:
+        assert not self.end, "it is told before it ends"
+        self.met.append(limit)
 
     def _leave(self, end: str) -> None:
         self.end = end
@@ -93,27 +98,29 @@ class FakeConnection:
         self._leave("aborted")
 
 
-def connected(limiter: Limiter, *addresses: Any) -> list[bool]:
-    return [FakeConnection(limiter, address).admitted for address in addresses]
+def connected(limiter: Limiter, *addresses: Any) -> list[str | None]:
+    """Which limit each met; None for those that may stay."""
+    connections = [FakeConnection(limiter, address) for address in addresses]
+    assert [not one.met for one in connections] == [one.admitted for one in connections]
+    return [one.met[0] if one.met else None for one in connections]
 
 
 def test_connections_in_all() -> None:
     limiter = Limiter(Limits(connections=2), Clock())
     first, second = FakeConnection(limiter), FakeConnection(limiter)
-    assert connected(limiter, PEER, "") == [False, False]
+    assert connected(limiter, PEER, "") == ["max-connections"] * 2
     first.finish()
-    assert connected(limiter, PEER, PEER) == [True, False]
-    assert second.end == ""
-    assert limiter.reached == {"max-connections": 3}
+    assert connected(limiter, PEER, PEER) == [None, "max-connections"]
+    assert (second.end, second.met) == ("", [])
 
 
 def test_connections_of_one_address() -> None:
     limiter = Limiter(Limits(perAddress=1), Clock())
     first = FakeConnection(limiter)
-    assert connected(limiter, PEER, ("192.0.2.2", 5), ("192.0.2.2", 6), "", "") == [False, True, False, True, True]
+    many = "max-per-address"
+    assert connected(limiter, PEER, ("192.0.2.2", 5), ("192.0.2.2", 6), "", "") == [many, None, many, None, None]
     first.finish()
-    assert connected(limiter, ("192.0.2.1", 7)) == [True]
-    assert limiter.reached == {"max-per-address": 2}
+    assert connected(limiter, ("192.0.2.1", 7)) == [None]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +171,7 @@ def test_idle_connections_end_and_others_do_not() -> None:
         if second > 75:
             assert (quiet.end, stuck.end) == ("finished", "aborted")
         assert receiving.end == sending.end == ""
-    assert limiter.reached == {"idle-timeout": 2}
+    assert [one.met for one in (quiet, stuck, receiving)] == [["idle-timeout"], ["idle-timeout"], []]
     limiter.stop()
     assert clock.getDelayedCalls() == []
 
@@ -175,7 +182,7 @@ def test_nothing_is_left_of_connections_that_are_over() -> None:
         FakeConnection(limiter, (f"192.0.2.{number}", 5)).finish()
     assert not limiter._admitted
     assert not limiter._networks
-    assert connected(limiter, *[PEER] * 6) == [True] * 5 + [False]
+    assert connected(limiter, *[PEER] * 6) == [None] * 5 + ["max-connections"]
 
 
 def test_without_idle_time_there_is_no_timer_and_nothing_is_kept() -> None:

@@ -11,13 +11,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from _awaited import played
 from _memory import connection, memoryReactor, turn
 from _reactors import must
-from _streams import LOCALHOST, accepted, fill, listening, portOf, refusingPort, reset
+from _streams import LOCALHOST, accepted, fill, listening, peerOf, portOf, refusingPort, reset
 from _twistd import PATIENCE, client, environment, script, twistd
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -26,8 +27,11 @@ from twisted.logger import capturedLogs
 from twisted_casync import MSG_OOB, MSG_PEEK, SOCK_DGRAM, CAsyncSocket, CSocket, CSocketFile
 from twisted_casync._observe import observe, unobserve
 from twisted_casync._threads import openSockets
+from twisted_casync.services import Limits
 from twisted_casync.services._counters import Counters, Counts
+from twisted_casync.services._limits import Limiter
 from twisted_casync.services._metrics import CountersCollector
+from twisted_casync.services.echo import EchoListener
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -135,7 +139,7 @@ def test_accepted_and_active_however_a_connection_ends() -> None:
 
         for number, close in enumerate(("Close", "Detach", "crash", "drop")):
             child, peer = accepted(reactor, listener, OnReceive=failing)
-            assert (of(counters).accepted, len(of(counters).connections)) == (number + 1, 1)
+            assert (of(counters).accepted, of(counters).active) == (number + 1, 1)
             if close == "crash":
                 peer.send(b"x")
                 turn(reactor)
@@ -147,7 +151,7 @@ def test_accepted_and_active_however_a_connection_ends() -> None:
                     del child
             else:
                 ends.append(getattr(child, close)())
-            assert len(of(counters).connections) == 0, close
+            assert of(counters).active == 0, close
             peer.close()
         assert of(counters).failures == 1
         socket.socket(fileno=ends[1]).close()
@@ -169,7 +173,7 @@ def test_notifications_and_errors_by_kind() -> None:
         turn(reactor)
         one.Close()
     counts = of(counters)
-    told = {name: count for name, count in counts.byHandler().items() if count}
+    told = {name: count for name, count in counts.notifications.items() if count}
     assert told == {"OnSend": 1, "OnClose": 1, "OnConnect": 1}
     assert counts.errors == {
         ("OnClose", "WSAECONNRESET"): 1,
@@ -210,13 +214,57 @@ def test_what_is_awaited_counts_as_it_is_moved() -> None:
             with pytest.raises(OSError):
                 await lost.Connect(LOCALHOST, port)
             lost.Close()
-            assert len(of(counters, "Awaited").connections) == 0
+            assert of(counters, "Awaited").active == 0
         listener.Close()
         return of(counters, "Awaited")
 
     counts = played("epoll-window", program)
     assert (counts.bytesIn, counts.bytesOut) == (7, 10)
     assert counts.errors == {("Connect", "WSAECONNREFUSED"): 1}
+
+
+def test_what_a_limit_turned_away_or_ended_counts_by_limit() -> None:
+    with memoryReactor() as reactor, counting() as counters, capturedLogs():
+        listener = EchoListener(reactor)
+        must(listener.Create(0, lpszSocketAddress=LOCALHOST) and listener.Listen())
+        peerOf(listener).close()
+        assert listener.takeOne()
+
+        def counts() -> Counts:
+            return of(counters, "EchoConnection")
+
+        assert counts().limited == {"max-connections": 0, "max-per-address": 0, "idle-timeout": 0}, "before any is met"
+        while listener.connections:
+            turn(reactor)
+        limiter = Limiter(Limits(connections=2, idle=60), reactor)
+        listener.keepTo(limiter)
+        peers = [peerOf(listener) for _ in range(5)]
+        while counts().accepted < 6:
+            turn(reactor)
+        assert (counts().accepted, counts().active) == (6, 2)
+        assert counts().limited == {"max-connections": 3, "max-per-address": 0, "idle-timeout": 0}
+        reactor.pump([15] * 5)
+        assert counts().limited == {"max-connections": 3, "max-per-address": 0, "idle-timeout": 2}
+        assert counts().active == 0
+        limiter.stop()
+        limiter = Limiter(Limits(perAddress=1), reactor)
+        listener.keepTo(limiter)
+        peers += [peerOf(listener) for _ in range(2)]
+        while counts().accepted < 8:
+            turn(reactor)
+        assert counts().limited == {"max-connections": 3, "max-per-address": 1, "idle-timeout": 2}
+        registry = CollectorRegistry()
+        registry.register(CountersCollector(counters))
+        found = samples(generate_latest(registry).decode())
+        for limit, count in counts().limited.items():
+            labels = {"service": "test", "socket": "EchoConnection", "limit": limit}
+            assert sample(found, "casync_limited_total", **labels) == count
+        for peer in peers:
+            peer.close()
+        while listener.connections:
+            turn(reactor)
+        listener.Close()
+        limiter.stop()
 
 
 def test_the_page_is_what_prometheus_reads() -> None:
@@ -274,6 +322,34 @@ def test_a_running_service_is_scraped_with_curl() -> None:
         server.process.terminate()
         assert server.wait() in (0, -signal.SIGTERM)
         assert not re.search("Traceback|GET /metrics", "\n".join(server.lines))
+
+
+def test_a_place_can_be_a_unix_socket_and_the_answer_compressed(tmp_path: Path) -> None:
+    curl = client("curl")
+    with twistd(f"--metrics=unix:{tmp_path}/metrics", "echo", "tcp:0:interface=127.0.0.1") as server:
+        server.waitFor("listening on tcp")
+        command = [
+            curl,
+            "-sS",
+            "--fail",
+            "--include",
+            "--unix-socket",
+            f"{tmp_path}/metrics",
+            "http://localhost/metrics",
+        ]
+
+        def answer(*more: str) -> str:
+            return subprocess.run(
+                [*command, *more], capture_output=True, text=True, timeout=PATIENCE, check=True
+            ).stdout
+
+        for text in (plain := answer(), answer("--compressed")):
+            assert "\nprocess_open_fds " in text
+        assert "Content-Encoding" not in plain and "Content-Encoding: gzip" in answer("--compressed")
+        assert answer("-H", "Accept: application/openmetrics-text; version=1.0.0").rstrip().endswith("# EOF")
+        server.process.terminate()
+        server.wait()
+        assert not any("Traceback" in line for line in server.lines)
 
 
 def refused(*arguments: str, env: dict[str, str] | None = None) -> str:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from configparser import ConfigParser
+from dataclasses import fields, replace
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -18,7 +19,8 @@ import pytest
 from _twistd import CHECKOUT, PATIENCE, Child, environment, script
 from prometheus_client.parser import text_string_to_metric_families
 
-from twisted_casync.services._status import _text, _Totals
+from twisted_casync.services import Counts
+from twisted_casync.services._status import _text
 from twisted_casync.trace._reading import _TYPES
 
 PAGE = (CHECKOUT / "docs" / "observing.md").read_text()
@@ -50,10 +52,20 @@ def talk(port: int) -> None:
 
 
 def test_every_command_is_run_here() -> None:
-    words = ["--metrics", "--status", "--logger", "--trace", "trace.jsonl$", "--perfetto", "benchmarks", "pip install"]
+    words = [
+        "--metrics",
+        "-ny",
+        "--status",
+        "--logger",
+        "--trace",
+        "trace.jsonl$",
+        "--perfetto",
+        "benchmarks",
+        "pip install",
+    ]
     for one in COMMANDS:
         assert any(re.search(word, one) for word in words), one
-    assert len(COMMANDS) == len(words) and len(BLOCKS) == 2
+    assert len(COMMANDS) == len(words) and len(BLOCKS) == 3
 
 
 def test_the_metrics_are_those_of_the_table(tmp_path: Path) -> None:
@@ -75,9 +87,11 @@ def test_the_metrics_are_those_of_the_table(tmp_path: Path) -> None:
 
 
 def test_the_status_line_is_as_shown(tmp_path: Path) -> None:
-    now, before = _Totals(1, 120, 3, 1_200_000, 1_200_000, 12345), _Totals(0, 108, 3, 0, 0, 0)
-    shown = _text("echo", now, before)
+    now, before = Counts(120, 3, 1_200_000, 1_200_000, 12345), Counts(108, 3)
+    shown = _text("echo", now, before, 1.0)
     assert f"    {shown}\n" in PAGE
+    (limited,) = re.findall(r"`(\d.* limited\))`", PAGE)
+    assert limited in _text("echo", replace(now, limited={"max-connections": 4, "idle-timeout": 3}), before, 1.0)
     with served("--status", tmp_path) as server:
         server.waitFor("no status line: standard error is no terminal")
 
@@ -111,6 +125,29 @@ def test_a_program_traces_itself(tmp_path: Path) -> None:
     program = BLOCKS[1] + "\nfrom twisted_casync import CAsyncSocket\nCAsyncSocket().Listen()\ntrace.stop()\n"
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment(), check=True, timeout=PATIENCE)
     assert '"call":"Listen"' in (tmp_path / "trace.jsonl").read_text()
+
+
+def test_an_application_says_what_the_command_line_says(tmp_path: Path) -> None:
+    (tmp_path / "echo.tac").write_text(
+        re.sub(r"tcp:\d+", "tcp:0", BLOCKS[2]).replace("TimerService(60", "TimerService(0.05")
+    )
+    with served("-ny", tmp_path) as server:
+        metrics = int(server.waitFor(r"MetricsSite starting on (\d+)")[1])
+        talk(server.listening("tcp")[1])
+        server.waitFor(r"0 active, 5 bytes in, limited: {'max-connections': 0, .*}, errors: {}")
+        text = urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=PATIENCE).read().decode()
+        assert 'casync_accepted_total{service="echo",socket="EchoConnection"} 1.0' in text
+        server.waitFor("no status line: standard error is no terminal")
+        server.process.terminate()
+        server.wait()
+        assert not any("Traceback" in line for line in server.lines)
+    assert '"call":"Receive"' in (tmp_path / "trace.jsonl").read_text()
+
+
+def test_the_counts_are_those_of_the_table() -> None:
+    table = PAGE.partition("| attribute |")[2].partition("\n\n")[0]
+    names = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(names) == sorted(one.name for one in fields(Counts))
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _namespaces import networkOfItsOwn
 from _twistd import PATIENCE, Child, client, environment
 
 from twisted_casync.services import SHIPPED
@@ -39,9 +40,14 @@ def unchanging(text: str) -> str:
 
 
 class Terminals:
-    """What runs while a section is read."""
+    """What runs while a section is read.
+
+    shell: the words before a command of the page that have it run as it is written.
+    """
 
     def __init__(self, stack: contextlib.ExitStack, directory: Path) -> None:
+        # The services' own ports are free in it.
+        self.shell = [*stack.enter_context(networkOfItsOwn()), "bash", "-c"]
         self.stack = stack
         self.directory = directory
         self.environment = environment()
@@ -67,7 +73,7 @@ class Terminals:
         directory = self.directory / str(len(self.logs))
         directory.mkdir()
         server = Child(
-            ["bash", "-c", f"exec {command}"], env={**self.environment, "PYTHONUNBUFFERED": "1"}, cwd=directory
+            [*self.shell, f"exec {command}"], env={**self.environment, "PYTHONUNBUFFERED": "1"}, cwd=directory
         )
         self.stack.enter_context(server)
         server.waitFor("Serving HTTP on" if "http.server" in command else "listening on")
@@ -75,7 +81,7 @@ class Terminals:
 
     def begin(self, command: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            ["bash", "-c", f"exec {command}"],
+            [*self.shell, f"exec {command}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -97,7 +103,7 @@ class Terminals:
 
     def run(self, command: str) -> str:
         return subprocess.run(
-            ["bash", "-c", command],
+            [*self.shell, command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -199,6 +199,24 @@ def test_an_answered_peer_has_some_time_to_end(reactor: Any) -> None:
     listener.Close()
 
 
+def test_a_datagram_from_nobody_is_not_answered_and_ends_nothing(reactor: Any) -> None:
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    # Linux chooses a name.
+    bound.bind("")
+    path = bound.getsockname()
+    responder = DatagramEcho(reactor)
+    must(responder.Attach(bound))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as peer:
+        peer.settimeout(LIMIT)
+        peer.sendto(b"nameless", path)
+        turn(reactor)
+        peer.bind("")
+        peer.sendto(b"named", path)
+        turn(reactor)
+        assert peer.recv(100) == b"named"
+    responder.Close()
+
+
 # -- all of them --
 
 

@@ -116,7 +116,7 @@ class Numbers(Counters):
         self.counts = Counts()
 
     def byClass(self) -> dict[str, Counts]:
-        return {"Connection": self.counts}
+        return {"Connection": self.counts, "Listener": Counts()}
 
 
 def test_what_it_says_and_how_fast(terminal: tuple[Screen, int]) -> None:
@@ -128,10 +128,7 @@ def test_what_it_says_and_how_fast(terminal: tuple[Screen, int]) -> None:
     screen.mustShow(
         "test: 0 active | 0 accepted (0/s) | 0.00 MB/s in | 0.00 MB/s out | 0 messages/s",
     )
-    numbers.counts.accepted = 1234
-    numbers.counts.connections = {7, 8}
-    numbers.counts.bytesIn, numbers.counts.bytesOut = 2_500_000, 100_000
-    numbers.counts.receives = 4321
+    numbers.counts = Counts(accepted=1234, active=2, bytesIn=2_500_000, bytesOut=100_000, receives=4321)
     clock.advance(0.5)
     clock.advance(0.5)
     screen.mustShow(

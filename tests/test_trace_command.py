@@ -270,6 +270,8 @@ PHASES = {
     "b": {"name", "cat", "id", "ts", "pid", "tid"},
     "e": {"name", "cat", "id", "ts", "pid", "tid"},
     "i": {"name", "ts", "pid", "tid", "s"},
+    "s": {"name", "cat", "id", "ts", "pid", "tid"},
+    "f": {"name", "cat", "id", "ts", "pid", "tid", "bp"},
     "M": {"name", "pid", "tid", "args"},
 }
 
@@ -302,7 +304,7 @@ def test_the_trace_for_perfetto_is_as_its_format_says(path: Path) -> None:
             waiting[key] = waiting.get(key, 0) + change
     assert set(open.values()) == {0} and set(waiting.values()) == {0} and len(waiting) == 2
     names = [event["args"]["name"] for event in document["traceEvents"] if event.get("name") == "thread_name"]
-    assert names == ["Door 1 127.0.0.1:7", "Chat 2 127.0.0.1:7 – 127.0.0.1:999"]
+    assert names == ["Door 1 at 127.0.0.1:7", "Chat 2 from 127.0.0.1:999"]
     (receive,) = [event for event in document["traceEvents"] if event.get("name") == "Receive"]
     assert (receive["ts"], receive["dur"]) == (0.5, 0.009) and receive["args"]["bytes"] == 5
 

@@ -11,10 +11,17 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from twisted_casync._where import parseWhere
-from twisted_casync.services import SHIPPED, AsyncSocketService, Limits, ServiceOptions, SocketService
+from twisted_casync.services import (
+    SHIPPED,
+    AsyncSocketService,
+    Limits,
+    ObservedService,
+    ServiceOptions,
+    SocketService,
+)
 from twisted_casync.services._discovery import Registered, registered
 from twisted_casync.services._naming import Unusable, inOneLine
-from twisted_casync.services._seen import SeenOptions, seen
+from twisted_casync.services._seen import SeenOptions
 
 __all__ = ["Options", "makeService"]
 
@@ -136,4 +143,12 @@ def makeService(options: Options) -> IService:
     # A plugin's options need not be ours.
     limits = chosen.limits() if isinstance(chosen, ServiceOptions) else Limits()
     service = AsyncSocketService(factory, options.where, grace=chosen.get("grace", 5.0), limits=limits)
-    return seen(options, str(options.subCommand), service)
+    if not (options["metrics"] or options["status"] or options["trace"]):
+        return service
+    return ObservedService(
+        service,
+        str(options.subCommand),
+        metrics=options["metrics"],
+        status=bool(options["status"]),
+        trace=options["trace"],
+    )

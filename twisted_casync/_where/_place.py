@@ -97,7 +97,11 @@ class Place(ABC):
             reason = self._listen(opened)
             if reason is not None:
                 raise CannotListen(self, reason)
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            opened.close()
+            # Without the path, which is in the description.
+            raise CannotListen(self, f"{error.strerror or error}.") from error
+        except ValueError as error:
             opened.close()
             raise CannotListen(self, str(error)) from error
         except BaseException:

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet.error import CannotListenError
 
-from twisted_casync import SOMAXCONN
+from twisted_casync import SOMAXCONN, errorFromErrno
 from twisted_casync._where._place import Opened, Place, nameOf
 
 __all__ = ["TLSPlace"]
@@ -59,6 +59,8 @@ class TLSPlace(Place):
         try:
             listenTLS(opened.listener, self.port, self._options, interface=self.host, backlog=backlog)
         except CannotListenError as problem:
-            return str(problem.socketError)
+            # In the words of the other places.
+            code = errorFromErrno(problem.socketError.errno)
+            return f"{code}: {code.message}"
         opened.name = nameOf(self.scheme, opened.listener.GetSockNameEx())
         return None

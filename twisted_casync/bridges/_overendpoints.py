@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 
 from twisted_casync import FD_ALL_EVENTS, CAsyncSocket, CSocket, GetLastError, WSAError, errnoFromError
 from twisted_casync._notify import CONNECT
+from twisted_casync._seldom import SeldomLog
 from twisted_casync._stream import Backlog
 
 from ._losses import failedBy
@@ -69,14 +70,18 @@ class _Accepted(Carrying):
     The protocol of a connection that waits to be accepted.
     """
 
-    def __init__(self, backlog: Backlog, patience: float) -> None:
+    def __init__(self, backlog: Backlog, patience: float, accepting: _Accepting) -> None:
         super().__init__(backlog.reactor, patience)
         self._backlog = backlog
+        self._accepting = accepting
 
     def made(self) -> None:
         if not self._backlog.offer(self.stream, not self._calling):
-            _log.warn("a connection to {name} is turned away: too many wait", name=self._backlog.getsockname())
+            self._warn("a connection to {name} is turned away: too many wait", name=self._backlog.getsockname())
             self.stream.close()
+
+    def _warn(self, text: str, **fields: Any) -> None:
+        self._accepting.warn(text, **fields)
 
 
 class _Accepting(Factory):
@@ -88,12 +93,32 @@ class _Accepting(Factory):
 
     def __init__(self, backlog: Backlog, patience: float) -> None:
         self._backlog, self._patience = backlog, patience
+        # Strangers come here, as often as they like.
+        self._seldom: SeldomLog | None = SeldomLog(_log, lambda: backlog.reactor)
 
     def logPrefix(self) -> str:
         return CAsyncSocket.__name__
 
     def buildProtocol(self, addr: IAddress | None) -> Carrying:
-        return _Accepted(self._backlog, self._patience)
+        return _Accepted(self._backlog, self._patience, self)
+
+    def stop(self) -> None:
+        """
+        No more connections come; those whose handshakes are not done yet may.
+        """
+        seldom, self._seldom = self._seldom, None
+        if seldom is not None:
+            seldom.stop()
+
+    def warn(self, text: str, **fields: Any) -> None:
+        """
+        Log what a stranger has brought about.
+        """
+        if self._seldom is not None:
+            self._seldom.say(text, **fields)
+        else:
+            # The last few; nothing is to be left in the reactor for them.
+            _log.warn(text, **fields)
 
 
 class Once(Factory):
@@ -191,12 +216,14 @@ def listenOver(
     ports: list[IListeningPort] = []
 
     def closing() -> None:
+        accepting.stop()
         for port in ports:
             stopping = port.stopListening()
             if stopping is not None:
                 stopping.addErrback(lambda reason: _log.failure("a port could not be closed", reason))
 
     backlog = Backlog(reactorOr(reactor), "", closing)
+    accepting = _Accepting(backlog, handshake)
 
     def listening(port: IListeningPort) -> IListeningPort:
         ports.append(port)
@@ -206,4 +233,4 @@ def listenOver(
             raise OSError(errnoFromError(GetLastError()), GetLastError().message)
         return port
 
-    return endpoint.listen(_Accepting(backlog, handshake)).addCallback(listening)
+    return endpoint.listen(accepting).addCallback(listening)

@@ -233,13 +233,19 @@ class Carrying(Protocol):
         if life is _Life.SHAKING:
             # The way to OpenSSL's error is nobody's, and refers to all that was on it.
             reason.cleanFailure()
-            _log.warn("no TLS with {peer}: {reason}", peer=self._peer(), reason=wordsOf(reason, self.transport))
+            self._warn("no TLS with {peer}: {reason}", peer=self._peer(), reason=wordsOf(reason, self.transport))
             self.stream.lose(failedBy(reason), not self._calling)
             return
         if not reason.check(ConnectionClosed) and life is not _Life.LEFT:
             why = wordsOf(reason, self.transport)
-            _log.warn("the connection with {peer} is lost: {reason}", peer=self._peer(), reason=why)
+            self._warn("the connection with {peer} is lost: {reason}", peer=self._peer(), reason=why)
         self.stream.lose(lostBy(reason, self.transport), not self._calling)
+
+    def _warn(self, text: str, **fields: Any) -> None:
+        """
+        Log what the peer has brought about.
+        """
+        _log.warn(text, **fields)
 
     def _peer(self) -> str:
         """

@@ -3,6 +3,8 @@
 - AsyncSocketService: a Twisted service that listens with CAsyncSockets; for a .tac file, or inside an
   Application.
 - ServiceOptions: the command line that a service's own options extend.
+- ObservedService: a service whose numbers are counted, for a program, for Prometheus, on the terminal; and traced.
+- Counts: those numbers, at one moment.
 - Limits: on connections in all, from one address, and without traffic.
 - SocketService: a plugin of `twistd casync`, as one expression.
 - StreamListener, StreamConnection: accepts, counts, names in the log, and finishes connections on stop.
@@ -11,7 +13,9 @@
 
 from __future__ import annotations
 
+from twisted_casync.services._counters import Counts
 from twisted_casync.services._limits import Limits
+from twisted_casync.services._observed import ObservedService
 from twisted_casync.services._options import ServiceOptions
 from twisted_casync.services._plugin import SocketService
 from twisted_casync.services._service import AsyncSocketService
@@ -28,7 +32,9 @@ from twisted_casync.services.time import time
 __all__ = [
     "SHIPPED",
     "AsyncSocketService",
+    "Counts",
     "Limits",
+    "ObservedService",
     "ServiceOptions",
     "SocketService",
     "StreamConnection",

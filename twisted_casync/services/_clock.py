@@ -10,7 +10,7 @@ __all__ = ["clockOf"]
 
 
 def clockOf(listener: Any) -> IReactorTime:
-    """The reactor that a StreamListener was made for; the global one, which is not imported earlier, if for none."""
+    """The reactor that a listener was made for; the global one, which is not imported earlier, if for none."""
     if listener.reactor is not None:
         return listener.reactor  # type: ignore[no-any-return]
     from twisted.internet import reactor

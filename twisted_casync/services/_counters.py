@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -18,6 +19,8 @@ from twisted_casync import INVALID_SOCKET, MSG_PEEK, SOCKET_ERROR, CAsyncSocket,
 from twisted_casync._calls import HANDLERS, inOrder, seen
 from twisted_casync._handling import Handling
 from twisted_casync.errors import WinsockError
+from twisted_casync.services._limits import LIMITS
+from twisted_casync.services._stream import StreamConnection
 
 __all__ = ["Counters", "Counts"]
 
@@ -47,14 +50,42 @@ _SENDING = ("Send", "SendTo", "SendToEx")
 Override = Callable[..., Any]
 
 
+@dataclass(frozen=True)
 class Counts:
-    """The numbers of the sockets of one class.
+    """What sockets have done so far, at one moment: those of one class, or all.
 
-    accepted: connections so far. bytesIn, bytesOut: received and sent. receives: calls that received something.
-    notifications: by the handler's name. wouldBlock: calls that came too early, by the member's name. errors: by
-    member or handler, and code. failures: handlers that an exception left. connections: the descriptors of those
-    accepted that are open.
+    accepted: connections, also those that a limit turned away at once. active: those of them that are open.
+    limited: those of them that a limit turned away or ended, by the name of its option ("max-connections").
+    bytesIn, bytesOut: bytes received and sent. receives: calls that received something.
+    notifications: by the name of the handler. failures: handlers that an exception left.
+    wouldBlock: calls that came too early, by the name of the member. errors: other errors that a call left or a
+    notification brought, by the name of the member or handler and that of the code ("WSAECONNRESET").
     """
+
+    accepted: int = 0
+    active: int = 0
+    bytesIn: int = 0
+    bytesOut: int = 0
+    receives: int = 0
+    failures: int = 0
+    limited: Mapping[str, int] = field(default_factory=dict)
+    notifications: Mapping[str, int] = field(default_factory=dict)
+    wouldBlock: Mapping[str, int] = field(default_factory=dict)
+    errors: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+    def __add__(self, other: Counts) -> Counts:
+        """The two together."""
+        return Counts(*(_sum(getattr(self, one.name), getattr(other, one.name)) for one in fields(self)))
+
+
+def _sum(one: Any, other: Any) -> Any:
+    if isinstance(one, int):
+        return one + other
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+
+
+class _Tally:
+    """The numbers of the sockets of one class, while they are counted."""
 
     __slots__ = (
         "accepted",
@@ -63,6 +94,7 @@ class Counts:
         "connections",
         "errors",
         "failures",
+        "limited",
         "notifications",
         "receives",
         "told",
@@ -73,9 +105,11 @@ class Counts:
         self.accepted = 0
         self.bytesIn = 0
         self.bytesOut = 0
+        # The descriptors of the accepted that are open.
         self.connections: set[int] = set()
         self.errors: Counter[tuple[str, str]] = Counter()
         self.failures = 0
+        self.limited: Counter[str] = Counter()
         self.notifications: Counter[str] = Counter()
         self.receives = 0
         # How often OnReceive was told: notifications has the other handlers.
@@ -89,9 +123,21 @@ class Counts:
         else:
             self.errors[name, WSAError(code).name] += 1
 
-    def byHandler(self) -> dict[str, int]:
-        """The notifications so far, by the name of their handler."""
-        return {name: self.told if name == "OnReceive" else self.notifications[name] for name in HANDLERS}
+    def counts(self) -> Counts:
+        """The numbers now. Another thread than the sockets' may ask: each mapping is copied in one step."""
+        told = {name: self.told if name == "OnReceive" else self.notifications[name] for name in HANDLERS}
+        return Counts(
+            self.accepted,
+            len(self.connections),
+            self.bytesIn,
+            self.bytesOut,
+            self.receives,
+            self.failures,
+            dict(self.limited),
+            told,
+            dict(self.wouldBlock),
+            dict(self.errors),
+        )
 
 
 class Counters:
@@ -102,18 +148,26 @@ class Counters:
 
     def __init__(self, service: str) -> None:
         self.service = service
-        self._counts: dict[str, Counts] = {}
+        self._tallies: dict[str, _Tally] = {}
 
     def byClass(self) -> dict[str, Counts]:
         """What was counted, by the name of the sockets' class. Any thread may ask."""
-        return dict(self._counts)
+        return {name: tally.counts() for name, tally in dict(self._tallies).items()}
+
+    def total(self) -> Counts:
+        """What was counted, of all classes together. Any thread may ask."""
+        return sum(self.byClass().values(), Counts())
 
     def overriding(self, kind: type) -> Mapping[str, Override]:
         """The methods of `kind` that are counted, as Observer says."""
-        counts = self._of(kind)
-        made = {name: _handler(counts, name, getattr(kind, name)) for name in HANDLERS}
-        made["_as_crashed"] = _crashing(counts, getattr(kind, "_as_crashed"))  # noqa: B009  # of any class of sockets
-        made["_as_release"] = _releasing(counts, getattr(kind, "_as_release"))  # noqa: B009
+        tally = self._of(kind)
+        made = {name: _handler(tally, name, getattr(kind, name)) for name in HANDLERS}
+        made["_as_crashed"] = _crashing(tally, getattr(kind, "_as_crashed"))  # noqa: B009  # of any class of sockets
+        if issubclass(kind, StreamConnection):
+            # From the first scrape on: what begins to be there is no increase to Prometheus.
+            tally.limited.update(dict.fromkeys(LIMITS, 0))
+            made["limited"] = _limiting(tally, kind.limited)
+        made["_as_release"] = _releasing(tally, getattr(kind, "_as_release"))  # noqa: B009
         # What a CSocket receives and sends goes through members of the base class, whatever the program calls.
         waits = issubclass(kind, Handling)
         if waits and getattr(kind, "OnReceive") is Handling.OnReceive:  # noqa: B009
@@ -122,62 +176,70 @@ class Counters:
         for name in (*_RECEIVING, *_SENDING):
             own = f"_as_{name}" if waits else name
             below = getattr(kind, own, None)
-            # The base class's SendToEx calls SendTo, which counts.
+            # The base class's SendToEx calls SendTo, which tally.
             if below is not None and below is not CAsyncSocket.SendToEx:
-                made[own] = _moving(counts, name, below)
+                made[own] = _moving(tally, name, below)
         for name, failures in _FAILED.items():
-            made[name] = _calling(counts, name, getattr(kind, name), failures)
+            made[name] = _calling(tally, name, getattr(kind, name), failures)
         return made
 
     def opened(self, socket: Any, listener: Any) -> None:
-        """A socket was opened, as Observer says; one that was accepted counts as a connection."""
+        """A socket was opened, as Observer says; one that was accepted tally as a connection."""
         if listener is not None:
-            counts = self._of(type(socket))
-            counts.accepted += 1
-            counts.connections.add(socket.fileno())
+            tally = self._of(type(socket))
+            tally.accepted += 1
+            tally.connections.add(socket.fileno())
 
-    def _of(self, kind: type) -> Counts:
-        return self._counts.setdefault(kind.__name__, Counts())
+    def _of(self, kind: type) -> _Tally:
+        return self._tallies.setdefault(kind.__name__, _Tally())
 
 
-def _handler(counts: Counts, name: str, below: Override) -> Override:
+def _handler(tally: _Tally, name: str, below: Override) -> Override:
     if name == "OnReceive":
 
         def OnReceive(self: Any, nErrorCode: int) -> Any:
-            counts.told += 1
+            tally.told += 1
             return below(self, nErrorCode)
 
         return OnReceive
 
     def told(self: Any, nErrorCode: int) -> Any:
-        counts.notifications[name] += 1
+        tally.notifications[name] += 1
         if nErrorCode:
-            counts.failed(name, nErrorCode)
+            tally.failed(name, nErrorCode)
         return below(self, nErrorCode)
 
     return functools.wraps(below)(told)
 
 
-def _crashing(counts: Counts, below: Override) -> Override:
+def _crashing(tally: _Tally, below: Override) -> Override:
     def _as_crashed(self: Any, event: int, why: Failure | None = None) -> None:
-        counts.failures += 1
+        tally.failures += 1
         below(self, event, why)
 
     return _as_crashed
 
 
-def _releasing(counts: Counts, below: Override) -> Override:
+def _releasing(tally: _Tally, below: Override) -> Override:
     def _as_release(self: Any) -> Any:
         fd = self.fileno()
         sock = below(self)
         if sock is not None:
-            counts.connections.discard(fd)
+            tally.connections.discard(fd)
         return sock
 
     return _as_release
 
 
-def _moving(counts: Counts, name: str, below: Override) -> Override:
+def _limiting(tally: _Tally, below: Override) -> Override:
+    def limited(self: Any, limit: str) -> None:
+        tally.limited[limit] += 1
+        below(self, limit)
+
+    return limited
+
+
+def _moving(tally: _Tally, name: str, below: Override) -> Override:
     """A member that moves data. The parameters of the base class's own are known."""
 
     def account(result: Any, *args: Any, **kwargs: Any) -> Any:
@@ -185,14 +247,14 @@ def _moving(counts: Counts, name: str, below: Override) -> Override:
         failed = (result[0] if isinstance(result, tuple) else result) == SOCKET_ERROR
         code = WSAError(GetLastError()) if failed else WSAError.NO_ERROR
         if failed:
-            counts.failed(name, code)
+            tally.failed(name, code)
         # Of a datagram that was too long for the buffer, as much as that held.
         count = len(seen(name, arguments, result, code)[1])
         if name in _SENDING:
-            counts.bytesOut += count
+            tally.bytesOut += count
         elif count and not (len(arguments) > 2 and int(arguments[2]) & _PEEK):
-            counts.bytesIn += count
-            counts.receives += 1
+            tally.bytesIn += count
+            tally.receives += 1
         return result
 
     if below is CAsyncSocket.Receive:
@@ -202,8 +264,8 @@ def _moving(counts: Counts, name: str, below: Override) -> Override:
             if count <= 0 or nFlags:
                 account(count, lpBuf, nBufLen, nFlags)
             else:
-                counts.bytesIn += count
-                counts.receives += 1
+                tally.bytesIn += count
+                tally.receives += 1
             return count
 
         return Receive
@@ -212,9 +274,9 @@ def _moving(counts: Counts, name: str, below: Override) -> Override:
         def Send(self: Any, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0) -> int:
             count: int = below(self, lpBuf, nBufLen, nFlags)
             if count == SOCKET_ERROR:
-                counts.failed(name, GetLastError())
+                tally.failed(name, GetLastError())
             else:
-                counts.bytesOut += count
+                tally.bytesOut += count
             return count
 
         return Send
@@ -226,10 +288,10 @@ def _moving(counts: Counts, name: str, below: Override) -> Override:
     return move
 
 
-def _calling(counts: Counts, name: str, below: Override, failures: tuple[Any, ...]) -> Override:
+def _calling(tally: _Tally, name: str, below: Override, failures: tuple[Any, ...]) -> Override:
     def awaited(outcome: Any) -> Any:
         if isinstance(outcome, Failure) and isinstance(outcome.value, WinsockError):
-            counts.failed(name, outcome.value.code)
+            tally.failed(name, outcome.value.code)
         return outcome
 
     @functools.wraps(below)
@@ -238,7 +300,7 @@ def _calling(counts: Counts, name: str, below: Override, failures: tuple[Any, ..
         if isinstance(result, Deferred):
             result.addBoth(awaited)
         elif result in failures:
-            counts.failed(name, GetLastError())
+            tally.failed(name, GetLastError())
         return result
 
     return call

@@ -7,13 +7,16 @@ them would go on for ever (CERT CA-1996-01), and an answer is not much longer th
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from twisted_casync import SOCKET_ERROR, CAsyncSocket, GetLastError
+from twisted_casync._seldom import SeldomLog
+from twisted_casync.services._clock import clockOf
 
 __all__ = ["DatagramResponder"]
 
@@ -43,8 +46,9 @@ class DatagramResponder(CAsyncSocket):
 
     def __init__(self, reactor: Any = None) -> None:
         super().__init__(reactor)
+        self.reactor = reactor
         # In the name of the module that has the answer, so that the log says which service speaks.
-        self._log = Logger(namespace=type(self).__module__)
+        self._seldom = SeldomLog(Logger(namespace=type(self).__module__), partial(clockOf, self))
         self._buffer = memoryview(bytearray(_BUFFER_SIZE))
         self._unanswered: frozenset[int] | None = None
 
@@ -62,11 +66,13 @@ class DatagramResponder(CAsyncSocket):
             nRead, peer = self.ReceiveFrom(self._buffer)
             if nRead == SOCKET_ERROR:
                 return
+            if peer is None:
+                continue  # from a UNIX socket without a name
             if isinstance(peer, tuple) and (peer[1] < _FIRST_OF_CLIENTS or peer[1] in unanswered):
                 continue
             answer = self.answer(self._buffer[:nRead])
             if answer is not None and self.SendTo(answer, None, peer) == SOCKET_ERROR:
-                self._log.debug("dropped: {n} bytes to {peer}: {why}", n=len(answer), peer=peer, why=GetLastError())
+                self._dropped(len(answer), peer)
 
     def drain(self, clock: IReactorTime, grace: float) -> Deferred[None]:
         """Answer what has come, within reason; there is nothing to wait for."""
@@ -74,6 +80,15 @@ class DatagramResponder(CAsyncSocket):
             self.OnReceive(0)
         self.Close()
         return succeed(None)
+
+    def Close(self) -> None:
+        """Answer no more."""
+        super().Close()
+        self._seldom.stop()
+
+    def _dropped(self, n: int, peer: Any) -> None:
+        # Of a level that few read; but twistd writes all of them.
+        self._seldom.say("dropped: {n} bytes to {peer}: {why}", LogLevel.debug, n=n, peer=peer, why=GetLastError())
 
     def _remembered(self) -> frozenset[int]:
         """The ports that are not answered; this socket's own is known once it is bound."""

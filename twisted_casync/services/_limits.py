@@ -11,10 +11,13 @@ from typing import Any, Protocol, runtime_checkable
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from twisted_casync._seldom import SeldomLog
 from twisted_casync.services._drain import Finishing
-from twisted_casync.services._seldom import Seldom
 
-__all__ = ["Limited", "Limiter", "Limits", "networkOf"]
+__all__ = ["LIMITS", "Limitable", "Limited", "Limiter", "Limits", "networkOf"]
+
+LIMITS = ("max-connections", "max-per-address", "idle-timeout")
+"""The names of the limits, which are those of their options."""
 
 # Descriptors that are not spent on connections: log files, listening sockets, a lookup, what the service opens itself.
 _SPARED = 64
@@ -61,6 +64,16 @@ class Limited(Protocol):
         """Ask `limiter` about each connection from now on, and tell it of the end of those that it has admitted."""
 
 
+class Limitable(Finishing, Protocol):
+    """What is limited: a StreamConnection."""
+
+    def limited(self, limit: str) -> None:
+        """Hear that a limit has been met: it is turned away, or going to be ended, by the caller.
+
+        limit: one of LIMITS.
+        """
+
+
 @dataclass(slots=True, eq=False)
 class _Admitted:
     """What is remembered of a connection."""
@@ -76,8 +89,6 @@ class Limiter:
     limits: what is allowed.
     clock: what to measure time with.
 
-    reached: how many connections met each limit, by its option's name.
-
     Time without traffic is not measured for each connection: all of them are looked at a few times during it, and
     one whose count of bytes has stayed the same is ended. So a byte costs nothing, and a connection no timer.
     """
@@ -91,20 +102,18 @@ class Limiter:
         self._clock = clock
         self._open = 0
         self._networks: Counter[str] = Counter()
-        self._admitted: dict[Finishing, _Admitted] = {}
+        self._admitted: dict[Limitable, _Admitted] = {}
         self._next: IDelayedCall | None = None
-        self.reached: Counter[str] = Counter()
-        self._lines = {
-            name: Seldom(self._log, text, clock)
-            for name, text in (
-                ("max-connections", f"refused: {{peer}}, since there are {self._most} connections{{others}}"),
-                ("max-per-address", f"refused: {{peer}}, since its address has {self._perAddress}{{others}}"),
-                ("idle-timeout", f"ended: {{peer}}, since it was idle for {limits.idle:g} seconds{{others}}"),
-            )
-        }
+        texts = (
+            f"refused: {{peer}}, since there are {self._most} connections",
+            f"refused: {{peer}}, since its address has {self._perAddress}",
+            f"ended: {{peer}}, since it was idle for {limits.idle:g} seconds",
+        )
+        self._lines = dict(zip(LIMITS, texts, strict=True))
+        self._seldom = SeldomLog(self._log, lambda: clock)
         self._look()
 
-    def admit(self, connection: Finishing, address: Any, service: str = "") -> bool:
+    def admit(self, connection: Limitable, address: Any, service: str = "") -> bool:
         """Whether a connection that was accepted may stay; the caller closes one that may not.
 
         connection: it has the name of its peer already.
@@ -125,7 +134,7 @@ class Limiter:
             return True
         return False
 
-    def ended(self, connection: Finishing) -> None:
+    def ended(self, connection: Limitable) -> None:
         """A connection that was admitted is over."""
         self._open -= 1
         admitted = self._admitted.pop(connection, None)
@@ -140,12 +149,11 @@ class Limiter:
         if self._next is not None:
             self._next.cancel()
             self._next = None
-        for line in self._lines.values():
-            line.stop()
+        self._seldom.stop()
 
-    def _met(self, limit: str, connection: Finishing, **fields: str) -> None:
-        self.reached[limit] += 1
-        self._lines[limit].happened(peer=connection.peer, why=limit, **fields)
+    def _met(self, limit: str, connection: Limitable, **fields: str) -> None:
+        connection.limited(limit)
+        self._seldom.say(self._lines[limit], peer=connection.peer, why=limit, **fields)
 
     def _look(self) -> None:
         self._next = None
@@ -161,7 +169,7 @@ class Limiter:
         if self._pace:
             self._next = self._clock.callLater(self._pace, self._look)
 
-    def _idle(self, connection: Finishing) -> None:
+    def _idle(self, connection: Limitable) -> None:
         self._met("idle-timeout", connection, event="idle")
         try:
             # With something to send left, the peer must not take what it has for the whole.

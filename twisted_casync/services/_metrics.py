@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from twisted.application import strports
 from twisted.application.service import IService
-from twisted.web.resource import Resource
-from twisted.web.server import Site
+from twisted.web.resource import EncodingResourceWrapper, Resource
+from twisted.web.server import GzipEncoderFactory, Site
 
-from twisted_casync.services._counters import Counters, Counts
+from twisted_casync.services._counters import Counters
 
 __all__ = ["CountersCollector", "MetricsSite", "metricsService"]
 
@@ -32,43 +33,47 @@ class CountersCollector(Collector):
         """All metrics; the samples of a class are there from its first socket on."""
         rows = list(self._counters.byClass().items())
 
-        def one(kind: type, name: str, text: str, value: Any) -> Any:
+        def one(kind: type, name: str, text: str, number: str) -> Any:
             family = kind(name, text, labels=_LABELS)
             for socket, counts in rows:
-                family.add_metric((self._counters.service, socket), value(counts))
+                family.add_metric((self._counters.service, socket), getattr(counts, number))
             return family
 
-        def several(name: str, text: str, labels: tuple[str, ...], values: Any) -> Any:
+        def several(name: str, text: str, labels: tuple[str, ...], numbers: str) -> Any:
             family = CounterMetricFamily(name, text, labels=(*_LABELS, *labels))
             for socket, counts in rows:
-                for label, value in values(counts):
+                for label, value in getattr(counts, numbers).items():
                     named = label if isinstance(label, tuple) else (label,)
                     family.add_metric((self._counters.service, socket, *named), value)
             return family
 
         counter, gauge = CounterMetricFamily, GaugeMetricFamily
-        yield one(counter, "casync_accepted", "Connections accepted.", lambda counts: counts.accepted)
-        yield one(gauge, "casync_active", "Accepted connections that are open.", lambda counts: len(counts.connections))
-        yield one(counter, "casync_received_bytes", "Bytes received.", lambda counts: counts.bytesIn)
-        yield one(counter, "casync_sent_bytes", "Bytes sent.", lambda counts: counts.bytesOut)
-        yield one(counter, "casync_receives", "Calls that received something.", lambda counts: counts.receives)
-        yield one(counter, "casync_handler_failures", "Handlers left by an exception.", lambda counts: counts.failures)
-        yield several("casync_notifications", "Notifications, by handler.", ("handler",), _notifications)
-        yield several("casync_would_block", "Calls that would have blocked.", ("member",), _wouldBlock)
-        yield several("casync_errors", "Errors of calls and of notifications.", ("member", "code"), _errors)
+        yield one(counter, "casync_accepted", "Connections accepted.", "accepted")
+        yield one(gauge, "casync_active", "Accepted connections that are open.", "active")
+        yield several("casync_limited", "Connections turned away or ended by a limit.", ("limit",), "limited")
+        yield one(counter, "casync_received_bytes", "Bytes received.", "bytesIn")
+        yield one(counter, "casync_sent_bytes", "Bytes sent.", "bytesOut")
+        yield one(counter, "casync_receives", "Calls that received something.", "receives")
+        yield one(counter, "casync_handler_failures", "Handlers left by an exception.", "failures")
+        yield several("casync_notifications", "Notifications, by handler.", ("handler",), "notifications")
+        yield several("casync_would_block", "Calls that would have blocked.", ("member",), "wouldBlock")
+        yield several("casync_errors", "Errors of calls and of notifications.", ("member", "code"), "errors")
 
 
-def _notifications(counts: Counts) -> Iterable[tuple[str, int]]:
-    return counts.byHandler().items()
+class _Metrics(Resource):
+    """The page. That of prometheus_client's own asks a peer for its host, which one at a UNIX socket has not."""
 
+    isLeaf = True
 
-def _wouldBlock(counts: Counts) -> Iterable[tuple[str, int]]:
-    # A copy: it is asked for in another thread than the sockets'.
-    return dict(counts.wouldBlock).items()
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._registry = registry
 
-
-def _errors(counts: Counts) -> Iterable[tuple[tuple[str, str], int]]:
-    return dict(counts.errors).items()
+    def render_GET(self, request: Any) -> bytes:
+        """Answer in the newest format that is asked for."""
+        encoder, contentType = choose_encoder(request.getHeader("accept") or "")
+        request.setHeader("content-type", contentType)
+        return encoder(self._registry)
 
 
 class MetricsSite(Site):
@@ -85,14 +90,12 @@ def metricsService(counters: Counters, where: str) -> IService:
     where: a server description of Twisted's; the place is opened when the service is started, as the other
         services' are, and twisted.internet.error.CannotListenError is raised when it can't be.
     """
-    # It looks for the reactor when it is imported.
-    from prometheus_client.twisted import MetricsResource
-
     registry = CollectorRegistry()
     registry.register(CountersCollector(counters))
     ProcessCollector(registry=registry)
     root = Resource()
-    root.putChild(b"metrics", MetricsResource(registry))  # type: ignore[no-untyped-call]
+    page = EncodingResourceWrapper(_Metrics(registry), [GzipEncoderFactory()])
+    root.putChild(b"metrics", page)
     site = MetricsSite(root)  # type: ignore[no-untyped-call]
     site.noisy = False
     service: IService = strports.service(where, site)

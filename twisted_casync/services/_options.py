@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -11,21 +12,39 @@ from twisted.python import usage
 from twisted_casync._where import EXPECTED, parseWhere
 from twisted_casync.services._limits import Limits
 
-__all__ = ["ServiceOptions", "count", "seconds"]
+__all__ = ["ServiceOptions", "count", "named", "seconds"]
 
 
 def seconds(text: str) -> float:
     """Read a number of seconds from a command line. Raises ValueError for one that is negative or endless."""
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
     if not 0 <= number < math.inf:
-        raise ValueError(f"{text!r}, expected a number of seconds, 0 or more")
+        raise ValueError(f"{text!r}: expected a number of seconds, 0 or more")
     return number
+
+
+def named(option: str, read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Have what reads an option's value say whose it is when that is wrong: usage names no option.
+
+    read: raises ValueError. What is returned raises UsageError.
+    """
+
+    def readNamed(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise usage.UsageError(f"--{option} {error}") from None
+
+    return readNamed
 
 
 def count(text: str) -> int:
     """Read a number from a command line. Raises ValueError for one with a sign, a point or anything else in it."""
     if not (text.isascii() and text.isdecimal()):
-        raise ValueError(f"{text!r}, expected a number, 0 or more")
+        raise ValueError(f"{text!r}: expected a number, 0 or more")
     return int(text)
 
 
@@ -39,17 +58,29 @@ class ServiceOptions(usage.Options):
     synopsis = "[options] [WHERE...]"
 
     optParameters: list[list[Any]] = [
-        ["grace", "g", 5.0, "On stop, how many seconds what was accepted may take to finish.", seconds],
+        ["grace", "g", 5.0, "On stop, how many seconds what was accepted may take to finish.", named("grace", seconds)],
         [
             "max-connections",
             None,
             None,
             "Most connections at a time; further ones are closed at once. 0: no limit. [default: as many as the "
             "limit of open files leaves]",
-            count,
+            named("max-connections", count),
         ],
-        ["max-per-address", None, 0, "Most of them from one IPv4 address or IPv6 /64. 0: no limit.", count],
-        ["idle-timeout", None, 0.0, "Seconds without traffic after which a connection is ended. 0: never.", seconds],
+        [
+            "max-per-address",
+            None,
+            0,
+            "Most of them from one IPv4 address or IPv6 /64. 0: no limit.",
+            named("max-per-address", count),
+        ],
+        [
+            "idle-timeout",
+            None,
+            0.0,
+            "Seconds without traffic after which a connection is ended. 0: never.",
+            named("idle-timeout", seconds),
+        ],
     ]
 
     def __init__(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 
 from twisted_casync import IPPROTO_TCP, SOCK_STREAM, TCP_NODELAY, GetLastError, WSAError
 from twisted_casync.services._clock import clockOf
@@ -71,8 +70,7 @@ class OutgoingConnection(RelayConnection):
 
     def _failed(self, nErrorCode: int) -> None:
         error = WSAError(nErrorCode)
-        # In the name of the module that accepts, so that the log says which service speaks.
-        Logger(namespace=type(self._incoming).__module__).warn(
+        self.listener.warn(
             "cannot connect to {target} for {peer}: {error}: {message}",
             target=self._target.text,
             peer=self._incoming.peer,

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from twisted_casync import CAsyncSocket
 from twisted_casync._where import CannotListen, Opened, Place, parseWhere
 from twisted_casync.services._limits import Limited, Limiter, Limits
+from twisted_casync.services._starting import endingTwistd
 
 __all__ = ["AsyncSocketService", "Draining"]
 
@@ -48,8 +49,8 @@ class AsyncSocketService(Service):
 
     The places are opened in privilegedStartService where that is called (twistd does so before it gives up
     root), else in startService, and never earlier: twistd forks before it starts its services. When one of
-    them can't be opened, none stays open and twisted.internet.error.CannotListenError is raised, so twistd
-    exits. A service that was stopped can be started again.
+    them can't be opened, none stays open, a line of the log says so, and twisted.internet.error.CannotListenError is
+    raised: twistd exits with status 1, and no traceback. A service that was stopped can be started again.
 
     Raises ValueError for a bad description, or that of a socket that systemd has not passed.
     """
@@ -84,7 +85,8 @@ class AsyncSocketService(Service):
 
     def privilegedStartService(self) -> None:
         super().privilegedStartService()  # type: ignore[no-untyped-call]
-        self._openAll()
+        with endingTwistd():
+            self._openAll()
 
     def startService(self) -> None:
         if self._limiter is None:

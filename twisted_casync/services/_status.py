@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
 from zope.interface import implementer
 
-from twisted_casync.services._counters import Counters
+from twisted_casync.services._counters import Counters, Counts
 
 __all__ = ["StatusLine"]
 
@@ -18,18 +17,6 @@ __all__ = ["StatusLine"]
 _ERASE = b"\r\x1b[K"
 _EVERY = 1.0
 _COLUMNS = 80
-
-
-@dataclass(frozen=True)
-class _Totals:
-    """The numbers of all classes at one moment."""
-
-    when: float
-    accepted: int
-    active: int
-    bytesIn: int
-    bytesOut: int
-    receives: int
 
 
 @implementer(ILogObserver)
@@ -49,13 +36,16 @@ class StatusLine:
         self._clock = clock
         self._fd = fd
         self._drawn = False
-        self._before: _Totals | None = None
+        # When it was drawn last, and what it said.
+        self._before: tuple[float, Counts] | None = None
         self._loop = LoopingCall(self._draw)
         self._loop.clock = clock
         globalLogPublisher.addObserver(self)
 
     def start(self) -> None:
         """Begin to draw; where there is no terminal, one line in the log says that nothing will be."""
+        # It is there already, but for a second start.
+        globalLogPublisher.addObserver(self)
         if os.isatty(self._fd):
             self._loop.start(_EVERY)
         else:
@@ -78,8 +68,9 @@ class StatusLine:
             self._write(_ERASE)
 
     def _draw(self) -> None:
-        now = self._totals()
-        text = _text(self._counters.service, now, self._before or now)
+        now = self._clock.seconds(), self._counters.total()
+        when, before = self._before or now
+        text = _text(self._counters.service, now[1], before, now[0] - when)
         self._before = now
         try:
             columns = os.get_terminal_size(self._fd).columns or _COLUMNS
@@ -99,28 +90,18 @@ class StatusLine:
                 self._loop.stop()
                 self._log.info("no status line any more: {error}", error=error)
 
-    def _totals(self) -> _Totals:
-        counts = self._counters.byClass().values()
-        return _Totals(
-            self._clock.seconds(),
-            sum(one.accepted for one in counts),
-            sum(len(one.connections) for one in counts),
-            sum(one.bytesIn for one in counts),
-            sum(one.bytesOut for one in counts),
-            sum(one.receives for one in counts),
-        )
 
-
-def _text(service: str, now: _Totals, before: _Totals) -> str:
-    seconds = now.when - before.when
-
+def _text(service: str, now: Counts, before: Counts, seconds: float) -> str:
     def rate(new: int, old: int) -> float:
         return (new - old) / seconds if seconds > 0 else 0.0
 
+    # Of those accepted; there is room for it only where there is something to say.
+    met = sum(now.limited.values())
+    limited = f", {met:,} limited" if met else ""
     return " | ".join(
         [
             f"{service}: {now.active:,} active",
-            f"{now.accepted:,} accepted ({rate(now.accepted, before.accepted):,.0f}/s)",
+            f"{now.accepted:,} accepted ({rate(now.accepted, before.accepted):,.0f}/s{limited})",
             f"{rate(now.bytesIn, before.bytesIn) / 1e6:,.2f} MB/s in",
             f"{rate(now.bytesOut, before.bytesOut) / 1e6:,.2f} MB/s out",
             f"{rate(now.receives, before.receives):,.0f} messages/s",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from twisted_casync import LINGER, SO_LINGER, CAsyncSocket, GetLastError, WSAError
+from twisted_casync._seldom import SeldomLog
 from twisted_casync._where import nameOf
+from twisted_casync.services._clock import clockOf
 from twisted_casync.services._drain import Drain
 from twisted_casync.services._limits import Limiter
 
@@ -71,6 +74,14 @@ class StreamConnection(CAsyncSocket):
         self.SetSockOpt(SO_LINGER, LINGER(1, 0))
         self.end(WSAError.WSAECONNABORTED)
 
+    def limited(self, limit: str) -> None:
+        """A limit has been met: the connection was accepted and is closed now, or it was idle and is ended.
+
+        For a subclass that wants to know; nothing can be received or sent here.
+
+        limit: the name of the option: "max-connections", "max-per-address" or "idle-timeout".
+        """
+
     def end(self, nErrorCode: int = 0) -> None:
         """Close, log and forget; harmless when repeated.
 
@@ -101,6 +112,7 @@ class StreamListener(CAsyncSocket):
         self._make = makeConnection
         # In the name of the module that makes the listener, so that the log says which service speaks.
         self._log = Logger(namespace=makeConnection.__module__)
+        self._seldom = SeldomLog(self._log, partial(clockOf, self))
         self.service = makeConnection.__module__.rpartition(".")[2]
         self._accepted = 0
         self._draining: Drain | None = None
@@ -146,8 +158,26 @@ class StreamListener(CAsyncSocket):
             why=error.name if error else "",
             ending=f", {error}: {error.message}" if error else "",
         )
+        self._quieten()
         if self._draining is not None:
             self._draining.ended()
+
+    def warn(self, text: str, **fields: Any) -> None:
+        """Log something that peers can bring about as often as they like: one line a second for each text.
+
+        The first is logged at once. Of those that follow within a second the last one is, with the number of them
+        behind it, and as `count`; what is left when listener and connections are closed, then.
+
+        text: the same each time, in the format of twisted.logger; what differs is in the fields.
+        fields: of the event.
+        """
+        self._seldom.say(text, **fields)
+        self._quieten()
+
+    def Close(self) -> None:
+        """Listen no more; the connections stay."""
+        super().Close()
+        self._quieten()
 
     def keepTo(self, limiter: Limiter) -> None:
         """Keep to limits; see Limited in _limits.py. To be called before there are connections."""
@@ -174,12 +204,18 @@ class StreamListener(CAsyncSocket):
         # The client's end of a UNIX connection rarely has a name.
         return f"{nameOf('unix', address)} #{self._accepted}"
 
+    def _quieten(self) -> None:
+        if self.fileno() < 0 and not self.connections:
+            self._seldom.stop()
+
     def _refused(self, error: WSAError) -> None:
         if error != WSAError.WSAEWOULDBLOCK:
-            self._log.error(
+            self._seldom.say(
                 "cannot accept: {why}: {message}",
+                LogLevel.error,
                 event="refused",
                 service=self.service,
                 why=error.name,
                 message=error.message,
             )
+            self._quieten()

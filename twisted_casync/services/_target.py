@@ -38,7 +38,7 @@ class Target:
         # Without brackets nobody could say where an IPv6 address ends.
         named = isIPv6Address(host) if bracketed else host and ":" not in host
         if not named or not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
-            raise ValueError(f"{text!r}, expected {EXPECTED}")
+            raise ValueError(f"{text!r}: expected {EXPECTED}")
         if bracketed:
             families: tuple[int, ...] = (AF_INET6,)
         else:

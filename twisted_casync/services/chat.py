@@ -7,15 +7,12 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
 from twisted_casync.services._lines import LineConnection, encoded
 from twisted_casync.services._plugin import SocketService
 from twisted_casync.services._stream import StreamConnection, StreamListener
 
 __all__ = ["ChatConnection", "ChatListener", "chat"]
-
-_log = Logger()
 
 _NICKNAME = re.compile(r"[\w-]{1,20}")
 _HELP = "* /nick NAME, /who, /quit; anything else is said to everyone"
@@ -52,7 +49,7 @@ class ChatListener(StreamListener):
                 connection = next(iter(self._told))
                 del self._told[connection]
                 if not connection.flush():
-                    _log.warn("dropped: {peer}, who does not read", peer=connection.peer)
+                    self.warn("dropped: {peer}, who does not read", peer=connection.peer)
                     connection.abort()
         finally:
             self._flushing = False

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.python import usage
 
 from twisted_casync.services._limits import Limits
-from twisted_casync.services._options import ServiceOptions, seconds
+from twisted_casync.services._options import ServiceOptions, named, seconds
 from twisted_casync.services._outgoing import OutgoingConnection
 from twisted_casync.services._plugin import SocketService
 from twisted_casync.services._relay import RelayConnection, RelayListener
@@ -62,7 +62,7 @@ class ForwardConnection(RelayConnection):
 
 def _time(text: str) -> float:
     if not (time := seconds(text)):
-        raise ValueError(f"{text!r}, expected a number of seconds, more than 0")
+        raise ValueError(f"{text!r}: expected a number of seconds, more than 0")
     return time
 
 
@@ -70,8 +70,8 @@ class ForwardOptions(ServiceOptions):
     """Where to go on to, and how long that may take: `self["to"]`, a Target, and `self["connect-timeout"]`."""
 
     optParameters: list[list[Any]] = [
-        ["to", "t", None, f"Where to: {EXPECTED}.", Target.parse],
-        ["connect-timeout", None, 10.0, "How many seconds it may take to get there.", _time],
+        ["to", "t", None, f"Where to: {EXPECTED}.", named("to", Target.parse)],
+        ["connect-timeout", None, 10.0, "How many seconds it may take to get there.", named("connect-timeout", _time)],
     ]
 
     def postOptions(self) -> None:

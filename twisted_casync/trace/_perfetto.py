@@ -3,8 +3,9 @@ A trace in the Trace Event Format, which Perfetto and Chrome show.
 
 The format is that of the document "Trace Event Format" of the Chromium project, in its JSON Object Format: each socket
 is a thread of the one process; a notification is a pair of duration events (C{B} and C{E}), a call a complete event
-(C{X}), a call that is awaited a pair of asynchronous ones (C{b} and C{e}); names are metadata (C{M}).  Times are in
-microseconds, of which the format allows fractions.
+(C{X}), a call that is awaited a pair of asynchronous ones (C{b} and C{e}); what goes from one socket to another is a
+pair of flow events (C{s} and C{f}), each in the middle of a call or at the beginning of a notification; names are
+metadata (C{M}).  Times are in microseconds, of which the format allows fractions.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from twisted_casync.trace._reading import TraceFile
+from twisted_casync.trace._flows import Flows
+from twisted_casync.trace._reading import Socket, TraceFile
 
 __all__ = ["perfetto"]
 
@@ -44,8 +46,12 @@ def _events(trace: TraceFile) -> Iterator[dict[str, Any]]:
     pending: dict[int, dict[str, Any]] = {}
     open: dict[int, int] = {}
     last = 0.0
+    flows = Flows(trace.sockets)
+    number = 0
     process = 1
     for line in trace.lines():
+        # The first line was read by now.
+        process = trace.head["pid"] if isinstance(trace.head.get("pid"), int) else process
         thread = line["socket"]
         when = line["t"] / 1000
         last = max(last, when + line.get("d", 0) / 1000)
@@ -70,6 +76,11 @@ def _events(trace: TraceFile) -> Iterator[dict[str, Any]]:
         elif "opened" in line or "closed" in line:
             name = "opened" if "opened" in line else "closed"
             yield {"ph": "i", "s": "t", "name": name, "cat": "socket", **common, "args": {}}
+        for flow in flows.of(line):
+            number += 1
+            shared = {"name": flow.name, "cat": "flow", "id": number, "pid": process}
+            yield {"ph": "s", **shared, "tid": flow.start[0], "ts": flow.start[1] / 1000}
+            yield {"ph": "f", "bp": "e", **shared, "tid": flow.end[0], "ts": flow.end[1] / 1000}
     # What the trace did not see the end of lasts as long as the trace.
     for thread in open.values():
         yield {"ph": "E", "pid": process, "tid": thread, "ts": last}
@@ -78,8 +89,16 @@ def _events(trace: TraceFile) -> Iterator[dict[str, Any]]:
     program = " ".join(map(str, trace.head.get("program", ()))) or "sockets"
     yield {"ph": "M", "name": "process_name", "pid": process, "tid": 0, "args": {"name": program}}
     for socket in trace.sockets.values():
-        ends = " ".join(part for part in (socket.local, f"– {socket.peer}" if socket.peer else "") if part)
-        named = {"name": f"{socket.name} {ends}".rstrip()}
+        named = {"name": f"{socket.name} {_place(socket)}".rstrip()}
         yield {"ph": "M", "name": "thread_name", "pid": process, "tid": socket.number, "args": named}
         order = {"sort_index": socket.number}
         yield {"ph": "M", "name": "thread_sort_index", "pid": process, "tid": socket.number, "args": order}
+
+
+def _place(socket: Socket) -> str:
+    """
+    Where it is, as short as it can be said: there is room for few letters beside a thread.
+    """
+    if not socket.peer:
+        return f"at {socket.local}" if socket.local else ""
+    return f"{'to' if socket.listener is None else 'from'} {socket.peer}"

@@ -15,9 +15,9 @@ from typing import Any, Final
 from twisted_casync import winsock
 from twisted_casync.testing._drawing import Name, shown
 from twisted_casync.testing._recording import Event
-from twisted_casync.trace._reading import Socket, TraceError, TraceFile
+from twisted_casync.trace._reading import Socket, TraceError, TraceFile, flagsOf
 from twisted_casync.trace._values import addressName
-from twisted_casync.winsock import WSAError
+from twisted_casync.winsock import MSG_OOB, WSAError
 
 __all__ = ["COLUMNS", "Column", "Picture", "Row", "picture"]
 
@@ -268,7 +268,7 @@ class _Drawn:
         member = name.removeprefix(_GATE)
         count = line.get("bytes", 0)
         size = _bytes(count)
-        urgent = "MSG_OOB" in line.get("args", ())
+        urgent = bool(flagsOf(line) & MSG_OOB)
         moved = f"urgent, {size}" if urgent else size
         if count and member.startswith("Receive") and peer is not None and not isInternal:
             self._arrow(line, peer, moved, at, urgent=urgent)

@@ -5,14 +5,15 @@ A trace is read: each line, and what is wrong with one that is none.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from twisted_casync.trace._trace import FORMAT
+from twisted_casync.winsock import MessageFlag
 
-__all__ = ["Socket", "TraceError", "TraceFile"]
+__all__ = ["Socket", "TraceError", "TraceFile", "flagsOf"]
 
 _TYPES: Final[dict[str, type | tuple[type, ...]]] = {
     "t": int,
@@ -149,6 +150,20 @@ class TraceFile:
         socket.listener = line.get("listener", socket.listener)
         socket.local = line.get("local", socket.local)
         socket.peer = line.get("peer", socket.peer)
+
+
+def flagsOf(line: Mapping[str, Any]) -> int:
+    """
+    The flags of a call of C{Send} or C{Receive}.
+
+    @param line: the call's.
+    @return: C{MSG_OOB}, C{MSG_PEEK} and so on; 0 where there are none.
+    """
+    given = (line.get("args") or [])[2:3]
+    if given and isinstance(given[0], str):
+        known = MessageFlag.__members__
+        return sum(known[name] for name in given[0].split("|") if name in known)
+    return given[0] if given and isinstance(given[0], int) else 0
 
 
 def _isValue(value: Any, depth: int = 0) -> bool:
