@@ -7,8 +7,8 @@ pause.  So what back-pressure is to each of the two it is to the other.
 
 What a transport can't do a socket over it can't either: there is no urgent data, and options are only remembered.
 Where it can't end one direction alone, C{ShutDown} ends the connection when what was sent has gone.  One that knows
-nothing of producers, as an SSH channel, can't be paused, so that what nobody receives is kept without bounds, and does
-not say that it has enough: it takes one C{Send} in each turn of the reactor.
+no producers may have something else instead (L{_flow}).  One that has nothing can't be paused, so that what nobody
+receives is kept without bounds, and does not say that it has enough: it takes one C{Send} in each turn of the reactor.
 
 Over TLS the connection is made when the handshake is done: C{OnConnect} and C{OnAccept} come then, and a handshake that
 fails is a connection that was not made.
@@ -38,6 +38,7 @@ from twisted_casync import FD_ALL_EVENTS, INVALID_SOCKET, CAsyncSocket, GetLastE
 from twisted_casync._conduit import failing
 from twisted_casync._stream import Stream
 
+from ._flow import flowOf
 from ._losses import failedBy, lostBy, wordsOf
 
 __all__ = [
@@ -128,6 +129,7 @@ class Carrying(Protocol):
         "connected",
         "transport",
         "_calling",
+        "_flow",
         "_full",
         "_life",
         "_nextTurn",
@@ -154,6 +156,8 @@ class Carrying(Protocol):
         self.reason: Failure | None = None
         # The transport is being called: what it calls back meanwhile is told later, not inside a member.
         self._calling = False
+        # Who is paused, and pauses, for the transport.
+        self._flow: Any = None
         # The transport has paused its producer, the socket; the socket has paused the transport.
         self._full = False
         self._nextTurn: IDelayedCall | None = None
@@ -177,8 +181,9 @@ class Carrying(Protocol):
             # Twisted's client endpoints put a protocol of their own before this one, and say of it only the last that
             # this one provides: with IHandshakeListener, that it knows no halves.
             alsoProvides(wrapper, IHalfCloseableProtocol)
-        if hasattr(self.transport, "registerProducer"):
-            self._call("registerProducer", self, True)
+        self._flow = flowOf(self.transport)
+        if hasattr(self._flow, "registerProducer"):
+            self._call("registerProducer", self, True, of=self._flow)
             self._produces = True
         if self._isTLS():
             self._life = _SHAKING
@@ -230,9 +235,13 @@ class Carrying(Protocol):
             self._pause()
 
     def _pause(self) -> None:
-        if self._life in _USED and hasattr(self.transport, "pauseProducing"):
+        if self._life in _USED and hasattr(self._flow, "pauseProducing"):
             self._paused = True
-            self._call("pauseProducing")
+            self._call("pauseProducing", of=self._flow)
+
+    def _unpause(self) -> None:
+        self._paused = False
+        self._call("resumeProducing", of=self._flow)
 
     def readConnectionLost(self) -> None:
         """
@@ -337,8 +346,7 @@ class Carrying(Protocol):
         The socket has received something.
         """
         if self._paused and self.stream.size <= _FEW and self._life in _USED:
-            self._paused = False
-            self._call("resumeProducing")
+            self._unpause()
 
     def finish(self) -> None:
         """
@@ -361,8 +369,7 @@ class Carrying(Protocol):
         self._produced()
         if self._paused:
             # The end of a TLS connection is an exchange.
-            self._paused = False
-            self._call("resumeProducing")
+            self._unpause()
         if abort and hasattr(self.transport, "abortConnection"):
             self._call("abortConnection")
             return
@@ -385,8 +392,7 @@ class Carrying(Protocol):
         """
         self._produced()
         if self._paused:
-            self._paused = False
-            self._call("resumeProducing")
+            self._unpause()
         self._successor = successor
         return self.transport
 
@@ -403,12 +409,12 @@ class Carrying(Protocol):
             self._nextTurn = None
         if self._produces:
             self._produces = False
-            self._call("unregisterProducer")
+            self._call("unregisterProducer", of=self._flow)
 
-    def _call(self, method: str, *args: Any) -> None:
+    def _call(self, method: str, *args: Any, of: Any = None) -> None:
         outer, self._calling = self._calling, True
         try:
-            getattr(self.transport, method)(*args)
+            getattr(of or self.transport, method)(*args)
         finally:
             self._calling = outer
 
