@@ -5,6 +5,7 @@ Streams without descriptors by themselves, and the turns of the window that sock
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -88,6 +89,15 @@ def test_what_a_handler_selects_anew_on_another_socket_is_told_in_the_same_turn(
     two.then = lambda: must(two.second.AsyncSelect(FD_CLOSE))
     two.early.dataReceived(b"y")
     assert two.second.names() == ["OnSend", "OnClose", "OnClose"]
+
+
+def test_a_reactor_that_runs_in_another_thread_than_before_is_followed(two: Two) -> None:
+    thread = Thread(target=two.early.dataReceived, args=(b"x",))
+    thread.start()
+    thread.join()
+    assert two.first.received == b"x"
+    two.early.dataReceived(b"y")
+    assert two.first.received == b"xy"
 
 
 @pytest.fixture

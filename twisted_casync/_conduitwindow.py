@@ -60,14 +60,13 @@ class ConduitWindow(BaseWindow):
         A conduit has data, as L{Watcher.fed} has it.
         """
         descriptor = self.handles.waiting.get(conduit.handle)
-        # Nothing else waits, and the socket is one that takes the short way.
+        # Nothing else waits, and the socket is one that takes the short way, in this thread.
         if (
             not now
             or self._batch is not None
             or self._call is not None
             or descriptor is None
-            or not descriptor._as_fast
-            or get_ident() != self.thread
+            or descriptor._as_fast != get_ident()
         ):
             self.changed(conduit, now)
             return
