@@ -26,7 +26,7 @@ MESSAGES = 1000
 FUNCTION_CALLS = {
     # dataReceived, feed, fed, tell, OnReceive, Receive, recv_into, taken, Send, send, carry.
     "Python": 11,
-    # Whose thread it is, three times; which socket, twice; how many bytes, three times; a copy in and one out.
+    # Whose thread it is, three times; which socket, twice; how many bytes, three times; a copy out and one in.
     "C": 10,
 }
 
