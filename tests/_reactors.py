@@ -166,3 +166,10 @@ def must(result: Any) -> Any:
     """
     assert result is not None and result is not False and result != -1, f"failed with {GetLastError()}"
     return result
+
+
+def settle(reactor: Any) -> None:
+    """
+    Let a reactor that has stopped do what was left for its next turn.
+    """
+    reactor.runUntilCurrent()

@@ -1,9 +1,10 @@
 """
-An SSH server of Twisted's, whose commands send their input back, and a client's endpoint for it.
+An SSH server of Twisted's, whose commands send their input back or are a protocol's, and a client's endpoint for it.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,6 +19,8 @@ from twisted.conch.ssh.keys import Key
 from twisted.conch.ssh.userauth import SSHUserAuthServer
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.portal import IRealm, Portal
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
 from twisted.python.filepath import FilePath
 from zope.interface import implementer
 
@@ -41,21 +44,48 @@ class _EchoingChannel(SSHChannel):
         self.loseConnection()  # type: ignore[no-untyped-call]
 
 
+class _CarryingChannel(SSHChannel):
+    """
+    A session whose command is a protocol's.
+    """
+
+    name = b"session"
+
+    def __init__(self, protocol: Any, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._protocol = protocol
+
+    def request_exec(self, data: bytes) -> bool:
+        self._protocol.makeConnection(self)
+        return True
+
+    def dataReceived(self, data: bytes) -> None:
+        self._protocol.dataReceived(data)
+
+    def closed(self) -> None:
+        self._protocol.connectionLost(Failure(ConnectionDone()))
+
+
 @implementer(IRealm)
 class _Realm:
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+
     def requestAvatar(self, avatarId: Any, mind: Any, *interfaces: Any) -> Any:
         avatar = ConchUser()
-        avatar.channelLookup[b"session"] = _EchoingChannel
+        avatar.channelLookup[b"session"] = self._channel
         return IConchUser, avatar, lambda: None
 
 
-def server() -> Any:
+def server(protocol: Any = None) -> Any:
     """
+    @param protocol: what a command is the connection of; L{None}: it sends its input back.
     @return: the factory of an SSH server.
     """
+    channel = _EchoingChannel if protocol is None else partial(_CarryingChannel, protocol)
     key = Key(Ed25519PrivateKey.generate())
     factory: Any = SSHFactory()
-    factory.portal = Portal(_Realm(), [InMemoryUsernamePasswordDatabaseDontUse(**{_NAME.decode(): _PASSWORD})])
+    factory.portal = Portal(_Realm(channel), [InMemoryUsernamePasswordDatabaseDontUse(**{_NAME.decode(): _PASSWORD})])
     factory.publicKeys = {b"ssh-ed25519": key.public()}
     factory.privateKeys = {b"ssh-ed25519": key}
     factory.services = {b"ssh-userauth": SSHUserAuthServer, b"ssh-connection": SSHConnection}

@@ -11,7 +11,7 @@ from typing import Any
 
 import _ssh
 import pytest
-from _reactors import REACTORS, Recorder, must, reactorOf, run
+from _reactors import REACTORS, Recorder, must, reactorOf, run, settle
 from _streams import LOCALHOST, refusingPort, reset, told
 from twisted.internet import error
 from twisted.internet.endpoints import (
@@ -117,13 +117,6 @@ def test_back_pressure_reaches_the_peer_and_comes_from_it() -> None:
             sock.Close()
         reactor.fireSystemEvent("shutdown")
         settle(reactor)
-
-
-def settle(reactor: Any) -> None:
-    """
-    Let a reactor that has stopped do what was left for its next turn.
-    """
-    reactor.runUntilCurrent()
 
 
 def test_nobody_at_the_port_is_a_refusal() -> None:

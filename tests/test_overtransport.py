@@ -89,6 +89,21 @@ def test_a_message_leaves_nothing_for_a_later_turn() -> None:
     bench.sock.Close()
 
 
+def test_a_buffer_with_gaps_is_not_sent(bench: Bench) -> None:
+    with pytest.raises(TypeError, match="contiguous"):
+        bench.sock.Send(memoryview(b"hello")[::2])
+    assert bench.transport.value() == b""
+
+
+def test_a_stream_that_was_closed_is_no_socket_any_more(bench: Bench) -> None:
+    stream = SocketProtocol(Recorder(), reactor=bench.clock).stream
+    handle = stream.fileno()
+    stream.close()
+    late = Recorder()
+    for closed in (stream, handle):
+        assert not late.Attach(closed) and GetLastError() == WSAError.WSAENOTSOCK
+
+
 def test_who_comes_to_a_listener_that_has_closed_finds_no_room() -> None:
     clock, late = Clock(), SocketProtocol(Recorder(), reactor=Clock())
     backlog = Backlog(clock, "", lambda: None)

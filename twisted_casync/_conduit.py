@@ -9,22 +9,25 @@ So the members, the rules and the handlers are the same whatever is beneath.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
 
 from ._sockaddr import UNIX, SockAddr
 from .winsock import AF_INET, SOCK_STREAM, WSAError, errnoFromError
 
-__all__ = ["Conduit", "conduitOf", "failing"]
+__all__ = ["EVERYTHING", "Conduit", "Watcher", "conduitOf", "failing"]
 
 _HANDLES: Final = count(0x40000000)
 """Handles that no descriptor has: Linux gives at most 2**30 (fs.nr_open, proc(5))."""
 
-_conduits: Final[WeakValueDictionary[int, Conduit]] = WeakValueDictionary()
+_detached: Final[WeakValueDictionary[int, Conduit]] = WeakValueDictionary()
+"""Those that are known by their handles alone: one that an object has, that object knows."""
 
 _TYPE: Final = (socket.SOL_SOCKET, socket.SO_TYPE)
+
+EVERYTHING: Final = -1
+"""All that can be ready: every bit of L{_readiness}."""
 
 
 def failing(code: WSAError) -> OSError:
@@ -36,9 +39,28 @@ def failing(code: WSAError) -> OSError:
 
 def conduitOf(handle: int) -> Conduit | None:
     """
-    @return: the conduit that has a handle, L{None} if there is none.
+    @return: the conduit that was detached with a handle; L{None} if there is none.
     """
-    return _conduits.get(handle)
+    return _detached.get(handle)
+
+
+class Watcher(Protocol):
+    """
+    Who watches conduits.
+    """
+
+    def changed(self, conduit: Conduit, now: bool) -> None:
+        """
+        A conduit may have become ready.
+
+        @param now: the reactor has called, and no member of a socket is under way: whoever watches may tell its socket
+            inside this call.
+        """
+
+    def fed(self, conduit: Conduit, now: bool) -> None:
+        """
+        The same of one that data has come to, and nothing else that was not told.
+        """
 
 
 class Conduit:
@@ -48,8 +70,13 @@ class Conduit:
     @cvar type: C{SOCK_STREAM}, as the socket module has it.
     @ivar family: that of its names.
     @ivar reactor: a provider of C{IReactorTime}, in whose turns its socket is told.
-    @ivar watcher: called with this conduit, and whether it may be told at once, when something may have become ready.
+    @ivar watcher: who is to hear when something may have become ready.
+    @ivar handle: what it has instead of a descriptor; -1 when it is closed.
+    @ivar size: how many bytes can be received, as far as it is one that data comes to.
     """
+
+    # There may be very many of them, and nearly all have nothing but what they need: options come with the first one.
+    __slots__ = ("__weakref__", "_name", "_options", "handle", "reactor", "size", "watcher")
 
     type: Final = SOCK_STREAM
 
@@ -58,11 +85,11 @@ class Conduit:
         @param name: the local name: an address tuple, or a string for what has no address.
         """
         self.reactor = reactor
-        self.watcher: Callable[[Conduit, bool], None] | None = None
-        self._handle = next(_HANDLES)
+        self.watcher: Watcher | None = None
+        self.handle = next(_HANDLES)
+        self.size = 0
         self._name = name
-        self._options: dict[tuple[int, int], Any] = {_TYPE: SOCK_STREAM}
-        _conduits[self._handle] = self
+        self._options: dict[tuple[int, int], Any] | None = None
 
     @property
     def family(self) -> int:
@@ -73,8 +100,9 @@ class Conduit:
             return UNIX
         return AF_INET if len(self._name) == 2 else int(socket.AF_INET6)
 
-    def ready(self) -> int:
+    def ready(self, wanted: int = EVERYTHING) -> int:
         """
+        @param wanted: the bits that somebody wants to know of: the others need not be found out.
         @return: what is ready at this moment, of L{_readiness.READABLE} and its kin.
         """
         raise NotImplementedError
@@ -87,7 +115,7 @@ class Conduit:
             this call.
         """
         if self.watcher is not None:
-            self.watcher(self, now)
+            self.watcher.changed(self, now)
 
     # -- what a socket has
 
@@ -95,7 +123,7 @@ class Conduit:
         """
         @return: the handle, which no system call takes.
         """
-        return self._handle
+        return self.handle
 
     def setblocking(self, flag: bool) -> None:
         """
@@ -124,12 +152,16 @@ class Conduit:
         """
         @return: what was set; 0 of an option that was not.
         """
-        return int(self._options.get((level, option), 0))
+        if (level, option) == _TYPE:
+            return SOCK_STREAM
+        return int((self._options or {}).get((level, option), 0))
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
         """
         Remember an option.
         """
+        if self._options is None:
+            self._options = {}
         self._options[level, option] = value
 
     def dup(self) -> Any:
@@ -168,11 +200,13 @@ class Conduit:
 
         @return: the handle.
         """
-        return self._handle
+        _detached[self.handle] = self
+        return self.handle
 
     def close(self) -> None:
         """
         Give it up: its handle is nobody's.
         """
         self.watcher = None
-        _conduits.pop(self._handle, None)
+        _detached.pop(self.handle, None)
+        self.handle = -1

@@ -9,11 +9,12 @@ reactor's next turn, so that no handler runs inside a member.
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any, cast
 
 from ._conduit import Conduit
-from ._descriptor import SocketDescriptor
-from ._readiness import FAILED, HUNG_UP
+from ._descriptor import SocketDescriptor, tell
+from ._readiness import FAILED, HUNG_UP, READABLE
 from ._window import BaseWindow, nobody
 
 __all__ = ["ConduitWindow"]
@@ -38,16 +39,14 @@ class ConduitWindow(BaseWindow):
             conduit.watcher = None
             self._hot.pop(descriptor._as_fd, None)
         else:
-            conduit.watcher = self._changed
-            self._changed(conduit, False)
+            conduit.watcher = self
+            self.changed(conduit, False)
 
-    def _changed(self, conduit: Conduit, now: bool) -> None:
+    def changed(self, conduit: Conduit, now: bool) -> None:
         """
-        A conduit may have become ready.
-
-        @param now: it may be told at once.
+        A conduit may have become ready, as L{Watcher.changed} has it.
         """
-        self._hot[conduit.fileno()] = conduit
+        self._hot[conduit.handle] = conduit
         if self._batch is not None:
             # The turn that is under way comes to it.
             return
@@ -55,6 +54,36 @@ class ConduitWindow(BaseWindow):
             self.turn()
         elif self._call is None:
             self._call = self.reactor.callLater(0, self.turn)
+
+    def fed(self, conduit: Conduit, now: bool) -> None:
+        """
+        A conduit has data, as L{Watcher.fed} has it.
+        """
+        descriptor = self.handles.waiting.get(conduit.handle)
+        # Nothing else waits, and the socket is one that takes the short way, in this thread.
+        if (
+            not now
+            or self._batch is not None
+            or self._call is not None
+            or descriptor is None
+            or descriptor._as_fast != get_ident()
+        ):
+            self.changed(conduit, now)
+            return
+        # What it is ready for is known: this one alone is the turn's first round, and nearly always its only one.
+        self.turns += 1
+        self.enough = False
+        self._batch = [(conduit.handle, READABLE)]
+        try:
+            tell(self.handles.waiting, self._batch, nobody)
+        finally:
+            self._batch = self._places = None
+        if self._hot or self.posted or conduit.size:
+            self._hot[conduit.handle] = conduit
+            if self.enough:
+                self._end()
+            else:
+                self.turn()
 
     def turn(self) -> None:
         if self._batch is None:
@@ -74,11 +103,15 @@ class ConduitWindow(BaseWindow):
             descriptor = waiting.get(fd)
             if descriptor is None or descriptor._as_interest < 0:
                 continue
-            bits = conduit.ready() & (descriptor._as_interest | FAILED | HUNG_UP)
+            interest = descriptor._as_interest | FAILED | HUNG_UP
+            bits = conduit.ready(interest) & interest
             if bits:
                 self._hot[fd] = conduit
                 batch.append((fd, bits))
         return batch
+
+    def _isDue(self) -> bool:
+        return bool(self._hot) or super()._isDue()
 
     def _end(self) -> None:
         if self._hot and self._call is None:

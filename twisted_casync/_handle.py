@@ -198,7 +198,7 @@ class Handle(Transfer):
         given = hSocket if isinstance(hSocket, (socket.socket, Conduit)) else None
         fd = given.fileno() if given is not None else integer(hSocket, "hSocket")
         self._as_closed()
-        conduit = conduitOf(fd)
+        conduit = given if isinstance(given, Conduit) else conduitOf(fd)
         window = self._as_openingWindow(conduit)
         if not 0 <= fd <= 0x7FFFFFFF:
             raise Rejected(WSAError.WSAENOTSOCK)

@@ -14,9 +14,10 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any, Final, Protocol
 
-from ._conduit import Conduit, failing
+from ._conduit import EVERYTHING, Conduit, failing
 from ._readiness import ENDED, FAILED, HUNG_UP, READABLE, URGENT, WRITABLE
 from ._sockaddr import SockAddr
 from .winsock import AF_INET, WSAError, errnoFromError
@@ -29,12 +30,17 @@ _SYN_SENT: Final = 2
 _FIN_WAIT: Final = 4
 _CLOSED: Final = 7
 
+_RECEIVING: Final = (_ESTABLISHED, _FIN_WAIT)
+
 _TCP_INFO: Final = (socket.IPPROTO_TCP, socket.TCP_INFO)
 _ERROR: Final = (socket.SOL_SOCKET, socket.SO_ERROR)
 _ACCEPTCONN: Final = (socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
 _LINGER: Final = (socket.SOL_SOCKET, socket.SO_LINGER)
 _OOBINLINE: Final = (socket.SOL_SOCKET, socket.SO_OOBINLINE)
 _RESETTING: Final = struct.pack("ii", 1, 0)
+# Plain integers: the socket module's make an object, by several calls, of each operation.
+_OOB: Final = int(socket.MSG_OOB)
+_PEEK: Final = int(socket.MSG_PEEK)
 
 
 class Carrier(Protocol):
@@ -47,11 +53,13 @@ class Carrier(Protocol):
         @return: how many bytes can be sent now; 0 when a Send would block.
         """
 
-    def carry(self, data: bytes, urgent: bool) -> None:
+    def carry(self, data: bytes, urgent: bool) -> int:
         """
-        Send bytes, no more than there is room for.
+        Send bytes, as many as there is room for.
 
+        @param data: at least one.
         @param urgent: the last one is urgent.
+        @return: how many were taken, the first ones; 0 when a Send would block.
         @raise OSError: C{EOPNOTSUPP}, there is no urgent data here.
         """
 
@@ -81,6 +89,18 @@ class Stream(Conduit):
     @ivar size: how many bytes were fed and not received.
     """
 
+    __slots__ = (
+        "_behind",
+        "_chunk",
+        "_ended",
+        "_failure",
+        "_mark",
+        "_peer",
+        "_state",
+        "_urgent",
+        "carrier",
+    )
+
     def __init__(self, carrier: Carrier, reactor: Any, name: SockAddr = "", peer: SockAddr | None = None) -> None:
         """
         @param peer: the name of the peer; L{None} when it is not connected yet.
@@ -89,8 +109,9 @@ class Stream(Conduit):
         self.carrier = carrier
         self._peer = peer
         self._state = _SYN_SENT if peer is None else _ESTABLISHED
-        self._chunks: deque[memoryview] = deque()
-        self.size = 0
+        # What was fed and not received: nearly always one chunk, and what has come after it.
+        self._chunk: bytes | memoryview = b""
+        self._behind: deque[bytes] | None = None
         self._ended = False
         self._failure = WSAError.NO_ERROR
         # An urgent byte, and how many bytes stand before it.
@@ -122,17 +143,23 @@ class Stream(Conduit):
         """
         Data has arrived.
         """
-        if data and self._state in (_ESTABLISHED, _FIN_WAIT) and not self._ended:
-            self._chunks.append(memoryview(data))
+        if data and not self._ended and self._state in _RECEIVING:
+            if not self.size:
+                self._chunk = data
+            elif self._behind is None:
+                self._behind = deque((data,))
+            else:
+                self._behind.append(data)
             self.size += len(data)
-            self.changed(now)
+            if self.watcher is not None:
+                self.watcher.fed(self, now)
 
     def feedUrgent(self, byte: bytes, now: bool = False) -> None:
         """
         An urgent byte has arrived, behind what was fed; it replaces one that nobody has received.
         """
-        if self._state in (_ESTABLISHED, _FIN_WAIT) and not self._ended:
-            if self._options.get(_OOBINLINE):
+        if self._state in _RECEIVING and not self._ended:
+            if self.getsockopt(*_OOBINLINE):
                 self._mark = self.size
                 self.feed(byte, now)
                 return
@@ -143,10 +170,13 @@ class Stream(Conduit):
         """
         Take back what was fed and not received.
         """
-        data = b"".join(self._chunks)
-        self._chunks.clear()
-        self.size = 0
+        data = b"".join((self._chunk, *(self._behind or ())))
+        self._hold(b"")
         return data
+
+    def _hold(self, data: bytes, *behind: bytes) -> None:
+        self._chunk, self._behind = data, deque(behind) if behind else None
+        self.size = len(data) + sum(map(len, behind))
 
     def end(self, now: bool = False) -> None:
         """
@@ -180,20 +210,22 @@ class Stream(Conduit):
 
     # -- what is ready
 
-    def ready(self) -> int:
-        if self._state == _SYN_SENT:
+    def ready(self, wanted: int = EVERYTHING) -> int:
+        state = self._state
+        if state == _SYN_SENT:
             return 0
-        bits = READABLE if self.size or self._ended else 0
-        if self._ended:
-            bits |= ENDED
-        if self._state == _CLOSED or (self._ended and self._state == _FIN_WAIT):
-            bits |= HUNG_UP
-        if self._state != _ESTABLISHED or self.carrier.room() > 0:
+        bits = READABLE if self.size else 0
+        if wanted & WRITABLE and (state != _ESTABLISHED or self.carrier.room() > 0):
             bits |= WRITABLE
         if self._urgent:
             bits |= URGENT
-        if self._failure:
-            bits |= FAILED
+        if self._ended:
+            # As it is when the connection is lost.
+            bits |= READABLE | ENDED
+            if state != _ESTABLISHED:
+                bits |= HUNG_UP
+            if self._failure:
+                bits |= FAILED
         return bits
 
     def unread(self) -> int:
@@ -244,9 +276,8 @@ class Stream(Conduit):
             self._urgent = b""
 
     def _insert(self, at: int, data: bytes) -> None:
-        chunks = b"".join(self._chunks)
-        self._chunks = deque(memoryview(part) for part in (chunks[:at], data, chunks[at:]) if part)
-        self.size += len(data)
+        chunks = self.withdraw()
+        self._hold(*(part for part in (chunks[:at], data, chunks[at:]) if part))
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """
@@ -254,11 +285,11 @@ class Stream(Conduit):
 
         @raise OSError: as there.
         """
-        if flags & socket.MSG_OOB:
+        if flags & _OOB:
             byte = self._urgent
             if not byte:
                 raise failing(WSAError.WSAEINVAL)
-            if not flags & socket.MSG_PEEK:
+            if not flags & _PEEK:
                 self._urgent = b""
             return byte
         room = bytearray(min(bufsize, self.size or 1))
@@ -269,6 +300,21 @@ class Stream(Conduit):
         C{recv(2)}: a receive stops before the mark of an urgent byte; one that begins there loses it.
 
         @raise OSError: as there.
+        """
+        size = self.size
+        if size and not flags and self._behind is None and self._mark < 0 and type(buffer) is bytearray:
+            room = len(buffer)
+            if size <= (nbytes or room) <= room:
+                # All that there is, as it came: copied once, where a slice of a bytearray would be twice.
+                BytesIO(self._chunk).readinto(buffer)
+                self._chunk, self.size = b"", 0
+                self.carrier.taken()
+                return size
+        return self._filled(buffer, nbytes, flags)
+
+    def _filled(self, buffer: Any, nbytes: int, flags: int) -> int:
+        """
+        Any receive into any buffer.
         """
         room = memoryview(buffer).cast("B")
         if room.readonly:
@@ -285,14 +331,15 @@ class Stream(Conduit):
         wanted = min(len(room), self.size)
         if self._mark > 0:
             wanted = min(wanted, self._mark)
-        taken = 0
-        for chunk in self._chunks:
-            piece = chunk[: wanted - taken]
-            room[taken : taken + len(piece)] = piece
-            taken += len(piece)
+        taken = min(len(self._chunk), wanted)
+        room[:taken] = memoryview(self._chunk)[:taken]
+        for chunk in self._behind or ():
             if taken == wanted:
                 break
-        if not flags & socket.MSG_PEEK:
+            piece = memoryview(chunk)[: wanted - taken]
+            room[taken : taken + len(piece)] = piece
+            taken += len(piece)
+        if not flags & _PEEK:
             self._take(taken)
         return taken
 
@@ -303,13 +350,11 @@ class Stream(Conduit):
             self._urgent = b""
         self._mark = max(self._mark - count, -1) if self._mark else -1
         self.size -= count
-        while count:
-            first = self._chunks[0]
-            if len(first) > count:
-                self._chunks[0] = first[count:]
-                break
-            count -= len(first)
-            self._chunks.popleft()
+        while count >= len(self._chunk) and self._behind:
+            count -= len(self._chunk)
+            self._chunk = self._behind.popleft()
+        self._chunk = memoryview(self._chunk)[count:] if self.size else b""
+        self._behind = self._behind or None
         self.carrier.taken()
 
     def _nothing(self) -> int:
@@ -329,20 +374,21 @@ class Stream(Conduit):
         @return: how many bytes were taken.
         @raise OSError: as there.
         """
-        if self._failure:
-            raise failing(self.failure())
         if self._state != _ESTABLISHED:
-            # What EPIPE is to Winsock.
-            raise failing(WSAError.WSAECONNABORTED)
-        view = memoryview(data).cast("B")
-        room = self.carrier.room()
-        if not view:
+            # What EPIPE is to Winsock; an error that is still to be said comes before it.
+            raise failing(self.failure() or WSAError.WSAECONNABORTED)
+        if type(data) is not bytes:
+            view = memoryview(data)
+            if not view.c_contiguous:
+                # As send(2) has it.
+                raise BufferError("a buffer to send is to be contiguous")
+            data = view.tobytes()
+        if not data:
             return 0
-        if room <= 0:
+        count = self.carrier.carry(data, flags & _OOB != 0)
+        if not count:
             raise failing(WSAError.WSAEWOULDBLOCK)
-        piece = bytes(view[:room])
-        self.carrier.carry(piece, bool(flags & socket.MSG_OOB) and len(piece) == len(view))
-        return len(piece)
+        return count
 
     def shutdown(self, how: int) -> None:
         """
@@ -351,7 +397,7 @@ class Stream(Conduit):
         @param how: C{SHUT_WR}: the other side's is the members' business.
         @raise OSError: C{ENOTCONN}.
         """
-        if self._state not in (_ESTABLISHED, _FIN_WAIT):
+        if self._state not in _RECEIVING:
             raise failing(WSAError.WSAENOTCONN)
         if self._state == _ESTABLISHED:
             self._state = _FIN_WAIT
@@ -364,15 +410,16 @@ class Stream(Conduit):
         super().close()
         self._state = _CLOSED
         # Who carries it may want to know whether all was received.
-        self.carrier.close(self._options.get(_LINGER) == _RESETTING)
-        self._chunks.clear()
-        self.size = 0
+        self.carrier.close((self._options or {}).get(_LINGER) == _RESETTING)
+        self._hold(b"")
 
 
 class Backlog(Conduit):
     """
     Connections that wait to be accepted: what a listening socket is.
     """
+
+    __slots__ = ("_closing", "_most", "_waiting")
 
     def __init__(self, reactor: Any, name: SockAddr, closing: Callable[[], None]) -> None:
         """
@@ -391,11 +438,14 @@ class Backlog(Conduit):
         """
         if len(self._waiting) >= self._most:
             return False
+        if stream.getsockname() == self._name:
+            # As of nearly all of them: one object for all.
+            stream.named(self._name)
         self._waiting.append(stream)
         self.changed(now)
         return True
 
-    def ready(self) -> int:
+    def ready(self, wanted: int = EVERYTHING) -> int:
         return READABLE if self._waiting else 0
 
     def getsockopt(self, level: int, option: int) -> int:

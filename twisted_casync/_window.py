@@ -176,12 +176,18 @@ class BaseWindow:
         if self._waits:
             self._cancel(fd)
         self.handles.drop(fd)
-        if not self.posted and self._call is not None:
+        if self._call is not None and not self._isDue():
             self._call.cancel()
             self._call = None
         if not self.handles:
             self.close()
             self._gone()
+
+    def _isDue(self) -> bool:
+        """
+        @return: whether there is anything left to tell for which the window has to be given a turn.
+        """
+        return bool(self.posted)
 
     def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
         """

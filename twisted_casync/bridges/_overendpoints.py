@@ -38,6 +38,8 @@ class _Connecting(Carrying):
     The protocol of a connection that a socket waits for.
     """
 
+    __slots__ = ("waiting",)
+
     def __init__(self, sock: CAsyncSocket, lEvent: int, reactor: Any, patience: float) -> None:
         super().__init__(reactor, patience)
         self.waiting: Deferred[IProtocol] | None = None
@@ -69,6 +71,8 @@ class _Accepted(Carrying):
     """
     The protocol of a connection that waits to be accepted.
     """
+
+    __slots__ = ("_accepting", "_backlog")
 
     def __init__(self, backlog: Backlog, patience: float, accepting: _Accepting) -> None:
         super().__init__(backlog.reactor, patience)

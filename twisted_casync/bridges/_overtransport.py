@@ -7,8 +7,8 @@ pause.  So what back-pressure is to each of the two it is to the other.
 
 What a transport can't do a socket over it can't either: there is no urgent data, and options are only remembered.
 Where it can't end one direction alone, C{ShutDown} ends the connection when what was sent has gone.  One that knows
-nothing of producers, as an SSH channel, can't be paused, so that what nobody receives is kept without bounds, and does
-not say that it has enough: it takes one C{Send} in each turn of the reactor.
+no producers may have something else instead (L{_flow}).  One that has nothing can't be paused, so that what nobody
+receives is kept without bounds, and does not say that it has enough: it takes one C{Send} in each turn of the reactor.
 
 Over TLS the connection is made when the handshake is done: C{OnConnect} and C{OnAccept} come then, and a handshake that
 fails is a connection that was not made.
@@ -34,9 +34,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
-from twisted_casync import FD_ALL_EVENTS, INVALID_SOCKET, CAsyncSocket, GetLastError, WSAError, errnoFromError
+from twisted_casync import FD_ALL_EVENTS, INVALID_SOCKET, CAsyncSocket, GetLastError, WSAError
+from twisted_casync._conduit import failing
 from twisted_casync._stream import Stream
 
+from ._flow import flowOf
 from ._losses import failedBy, lostBy, wordsOf
 
 __all__ = [
@@ -103,7 +105,14 @@ class _Life(IntEnum):
     LOST = 4
 
 
-_USED: Final = (_Life.SHAKING, _Life.OPEN)
+# Names of the module: to get a member of an enumeration by its class is a call of Python's before 3.12.
+_WAITING: Final = _Life.WAITING
+_SHAKING: Final = _Life.SHAKING
+_OPEN: Final = _Life.OPEN
+_LEFT: Final = _Life.LEFT
+_LOST: Final = _Life.LOST
+
+_USED: Final = (_SHAKING, _OPEN)
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
@@ -115,6 +124,24 @@ class Carrying(Protocol):
     @ivar reason: how the connection has ended, or why it was not made; L{None} before.
     """
 
+    # The first two are those that Twisted sets.
+    __slots__ = (
+        "connected",
+        "transport",
+        "_calling",
+        "_flow",
+        "_full",
+        "_life",
+        "_nextTurn",
+        "_paused",
+        "_produces",
+        "_successor",
+        "_timer",
+        "patience",
+        "reason",
+        "stream",
+    )
+
     def __init__(self, reactor: Any, patience: float = HANDSHAKE, stream: Stream | None = None) -> None:
         """
         @param reactor: the reactor of the transport; L{None} for the global one.
@@ -122,16 +149,20 @@ class Carrying(Protocol):
         @param stream: a stream that is connected, which this one takes over with its own transport; L{None} for a new
             one.
         """
+        self.connected = 0
+        self.transport = None
         self.patience = patience
         self.stream = Stream(self, reactorOr(reactor)) if stream is None else stream
         self.reason: Failure | None = None
         # The transport is being called: what it calls back meanwhile is told later, not inside a member.
         self._calling = False
+        # Who is paused, and pauses, for the transport.
+        self._flow: Any = None
         # The transport has paused its producer, the socket; the socket has paused the transport.
         self._full = False
         self._nextTurn: IDelayedCall | None = None
         self._paused = False
-        self._life = _Life.WAITING
+        self._life: _Life = _WAITING
         self._produces = False
         # Who has taken the transport over.
         self._successor: Any = None
@@ -150,11 +181,12 @@ class Carrying(Protocol):
             # Twisted's client endpoints put a protocol of their own before this one, and say of it only the last that
             # this one provides: with IHandshakeListener, that it knows no halves.
             alsoProvides(wrapper, IHalfCloseableProtocol)
-        if hasattr(self.transport, "registerProducer"):
-            self._call("registerProducer", self, True)
+        self._flow = flowOf(self.transport)
+        if hasattr(self._flow, "registerProducer"):
+            self._call("registerProducer", self, True, of=self._flow)
             self._produces = True
         if self._isTLS():
-            self._life = _Life.SHAKING
+            self._life = _SHAKING
             self._timer = self.stream.reactor.callLater(self.patience, self._late)
         else:
             self._begin()
@@ -163,12 +195,12 @@ class Carrying(Protocol):
         """
         TLS is ready: the stream is connected.
         """
-        if self._life is _Life.SHAKING:
+        if self._life is _SHAKING:
             self._untime()
             self._begin()
 
     def _begin(self) -> None:
-        self._life = _Life.OPEN
+        self._life = _OPEN
         transport = cast(Any, self.transport)
         self.stream.connected(nameOf(transport.getHost), nameOf(transport.getPeer), not self._calling)
         self.made()
@@ -199,10 +231,17 @@ class Carrying(Protocol):
             self._successor.dataReceived(data)
             return
         self.stream.feed(data, not self._calling)
-        full = self.stream.size >= _MOST and self._life in _USED
-        if full and not self._paused and hasattr(self.transport, "pauseProducing"):
+        if self.stream.size >= _MOST and not self._paused:
+            self._pause()
+
+    def _pause(self) -> None:
+        if self._life in _USED and hasattr(self._flow, "pauseProducing"):
             self._paused = True
-            self._call("pauseProducing")
+            self._call("pauseProducing", of=self._flow)
+
+    def _unpause(self) -> None:
+        self._paused = False
+        self._call("resumeProducing", of=self._flow)
 
     def readConnectionLost(self) -> None:
         """
@@ -226,17 +265,17 @@ class Carrying(Protocol):
         if self._successor is not None:
             self._successor.connectionLost(reason)
             return
-        life, self._life, self._produces = self._life, _Life.LOST, False
+        life, self._life, self._produces = self._life, _LOST, False
         self._produced()
         self._untime()
         self.reason = reason = self.reason or reason
-        if life is _Life.SHAKING:
+        if life is _SHAKING:
             # The way to OpenSSL's error is nobody's, and refers to all that was on it.
             reason.cleanFailure()
             self._warn("no TLS with {peer}: {reason}", peer=self._peer(), reason=wordsOf(reason, self.transport))
             self.stream.lose(failedBy(reason), not self._calling)
             return
-        if not reason.check(ConnectionClosed) and life is not _Life.LEFT:
+        if not reason.check(ConnectionClosed) and life is not _LEFT:
             why = wordsOf(reason, self.transport)
             self._warn("the connection with {peer} is lost: {reason}", peer=self._peer(), reason=why)
         self.stream.lose(lostBy(reason, self.transport), not self._calling)
@@ -283,35 +322,43 @@ class Carrying(Protocol):
         @return: how many bytes a C{Send} can have taken.
         """
         # All of one Send, as Winsock takes it; what comes after it waits, if the transport has enough then.
-        return 0 if self._full or self._life is not _Life.OPEN else sys.maxsize
+        return 0 if self._full or self._life is not _OPEN else sys.maxsize
 
-    def carry(self, data: bytes, urgent: bool) -> None:
+    def carry(self, data: bytes, urgent: bool) -> int:
         """
         Send.
 
+        @return: how many bytes the transport takes: all or none.
         @raise OSError: C{WSAEOPNOTSUPP}, transports have no urgent data.
         """
+        if self._full or self._life is not _OPEN:
+            return 0
         if urgent:
-            raise OSError(errnoFromError(WSAError.WSAEOPNOTSUPP), WSAError.WSAEOPNOTSUPP.message)
-        self._call("write", data)
-        if not self._produces and self._life is _Life.OPEN:
+            raise failing(WSAError.WSAEOPNOTSUPP)
+        # What _call does, on the way of every message.
+        outer, self._calling = self._calling, True
+        try:
+            self.transport.write(data)  # type: ignore[union-attr]  # open: there is one
+        finally:
+            self._calling = outer
+        if not self._produces and self._life is _OPEN:
             # It never asks to wait: a program that sends as long as it can would never return.
             self._full = True
             self._nextTurn = self.stream.reactor.callLater(0, self.resumeProducing)
+        return len(data)
 
     def taken(self) -> None:
         """
         The socket has received something.
         """
         if self._paused and self.stream.size <= _FEW and self._life in _USED:
-            self._paused = False
-            self._call("resumeProducing")
+            self._unpause()
 
     def finish(self) -> None:
         """
         End this side's stream.
         """
-        if self._life is _Life.OPEN:
+        if self._life is _OPEN:
             self._produced()
             # Of the transport itself: one that wraps another hands on what it has not, beneath TLS say.
             self._call(next(name for name in _FINISHING if hasattr(type(self.transport), name)))
@@ -323,18 +370,17 @@ class Carrying(Protocol):
         abort = abort or self.stream.size > 0
         if self._life not in _USED:
             return
-        self._life = _Life.LEFT
+        self._life = _LEFT
         self._untime()
         self._produced()
         if self._paused:
             # The end of a TLS connection is an exchange.
-            self._paused = False
-            self._call("resumeProducing")
+            self._unpause()
         if abort and hasattr(self.transport, "abortConnection"):
             self._call("abortConnection")
             return
         self._call("loseConnection")
-        if self._isTLS() and self._life is _Life.LEFT:
+        if self._isTLS() and self._life is _LEFT:
             self._timer = self.stream.reactor.callLater(_PARTING, self._unanswered)
 
     def _unanswered(self) -> None:
@@ -352,8 +398,7 @@ class Carrying(Protocol):
         """
         self._produced()
         if self._paused:
-            self._paused = False
-            self._call("resumeProducing")
+            self._unpause()
         self._successor = successor
         return self.transport
 
@@ -370,12 +415,12 @@ class Carrying(Protocol):
             self._nextTurn = None
         if self._produces:
             self._produces = False
-            self._call("unregisterProducer")
+            self._call("unregisterProducer", of=self._flow)
 
-    def _call(self, method: str, *args: Any) -> None:
+    def _call(self, method: str, *args: Any, of: Any = None) -> None:
         outer, self._calling = self._calling, True
         try:
-            getattr(self.transport, method)(*args)
+            getattr(of or self.transport, method)(*args)
         finally:
             self._calling = outer
 
@@ -384,6 +429,8 @@ class SocketProtocol(Carrying):
     """
     The protocol of a transport that is a socket's.
     """
+
+    __slots__ = ("_lEvent", "_sock")
 
     def __init__(self, sock: CAsyncSocket, lEvent: int = FD_ALL_EVENTS, *, reactor: Any = None) -> None:
         """

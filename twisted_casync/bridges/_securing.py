@@ -34,6 +34,8 @@ class _Secured(Carrying):
     The protocol of a connection that goes on over TLS.
     """
 
+    __slots__ = ()
+
     def made(self) -> None:
         # A Send has blocked until now.
         self.stream.roomy(not self._calling)

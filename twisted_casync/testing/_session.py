@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from twisted_casync import CAsyncSocket
 from twisted_casync._conduit import Conduit, conduitOf
+from twisted_casync._threads import socketOf
 from twisted_casync.testing._scenario import Command, HandlerRule, Mistake, ScenarioError
 from twisted_casync.winsock import AF_INET, INVALID_SOCKET, SOCK_DGRAM, SOCK_STREAM, SetLastError, WSAError
 
@@ -56,13 +57,22 @@ def errorName(code: int) -> str | int:
         return f"E{int(code)}"
 
 
+def _conduitBehind(handle: int) -> Conduit | None:
+    """
+    @return: the conduit that a handle stands for; L{None} where it stands for a descriptor.
+    """
+    owner = socketOf(handle)
+    sock: object = None if owner is None else owner._as_sock
+    return sock if isinstance(sock, Conduit) else conduitOf(handle)
+
+
 def _closeBehind(handle: int) -> None:
     """
     Close what a handle stands for, behind the back of its object.
 
     @raise OSError: there is nothing.
     """
-    conduit = conduitOf(handle)
+    conduit = _conduitBehind(handle)
     if conduit is None:
         socket.close(handle)
     else:
@@ -319,11 +329,13 @@ class Session:
         """
         if not subject.isOpen():
             return
-        probe: socket.socket | Conduit | None = None
+        probe: socket.socket | None = None
         try:
             handle = subject.socket.m_hSocket
-            probe = conduitOf(handle) or socket.socket(fileno=handle)
-            address = probe.getsockname()
+            asked: socket.socket | Conduit | None = _conduitBehind(handle)
+            if asked is None:
+                asked = probe = socket.socket(fileno=handle)
+            address = asked.getsockname()
         except OSError:
             return  # closed beneath the object: the members will tell
         finally:

@@ -114,12 +114,18 @@ class Way:
         waiting = 0 if self.target.isClosed() else self.target.size
         return max(0, self._sends.now(self.source.sendBuffer() - self.flying - waiting))
 
-    def carry(self, data: bytes, urgent: bool) -> None:
+    def carry(self, data: bytes, urgent: bool) -> int:
         """
         Send.
 
+        @return: how many bytes it takes.
         @raise OSError: a test wants it so.
         """
+        room = self.room()
+        if not room:
+            return 0
+        urgent = urgent and len(data) <= room
+        data = data[:room]
         self.source.mayFail("Send")
         self._sends.passed()
         self.carried += len(data)
@@ -133,6 +139,7 @@ class Way:
         if end is not None and left <= len(data) and not self._cut:
             self._cut = True
             self.post(self._finished if end[1] is None else partial(self._broken, end[1]))
+        return len(data)
 
     def _pass(self, data: bytes) -> None:
         while data and not self._cut:
