@@ -31,7 +31,7 @@ from .bridges._tlsoptions import File, Trust, clientOptions, serverOptions
 from twisted.internet import ssl
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
-from .bridges._overtransport import HANDSHAKE
+from .bridges._carrying import HANDSHAKE
 from .bridges._securing import startTLS
 
 __all__ = [

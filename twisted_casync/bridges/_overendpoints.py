@@ -25,8 +25,9 @@ from twisted_casync._notify import CONNECT
 from twisted_casync._seldom import SeldomLog
 from twisted_casync._stream import Backlog
 
+from ._carrying import HANDSHAKE, Carrying, nameOf, reactorOr
 from ._losses import failedBy
-from ._overtransport import HANDSHAKE, Carrying, checkedClosed, nameOf, reactorOr
+from ._overtransport import checkedClosed
 
 __all__ = ["Once", "connectOver", "listenOver"]
 

@@ -18,8 +18,9 @@ from twisted_casync._notify import CONNECTED
 from twisted_casync._stream import Stream
 from twisted_casync._threads import reactorOf
 
+from ._carrying import HANDSHAKE, Carrying
 from ._overendpoints import Once
-from ._overtransport import HANDSHAKE, Carrying, carrierOf
+from ._overtransport import carrierOf
 from ._view import overCAsyncSockets
 
 __all__ = ["startTLS"]
