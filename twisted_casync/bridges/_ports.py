@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IListeningPort, ILoggingContext
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python import log
+from twisted.python.failure import Failure
 from twisted.python.reflect import qual
 from zope.interface import implementer
 
@@ -64,6 +65,17 @@ class Server(Connection):
         self._kind = type(protocol).__name__
         self.begin(protocol, client, f"{self.sessionno},{host}")
         protocol.makeConnection(self)
+
+    def giveUp(self, reason: Failure) -> None:
+        """
+        L{serve} has failed, and nobody is to go on with the connection.
+
+        @param reason: why, for the protocol, if it has got so far as to be asked.
+        """
+        if self.protocol is None:
+            self.Close()
+        else:
+            self.lose(reason)
 
     def __repr__(self) -> str:
         return f"<{self._kind} #{self.sessionno} on {self._portNumber}>"

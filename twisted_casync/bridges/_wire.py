@@ -139,9 +139,10 @@ class Wire(CAsyncSocket):
         @param client: the address of the peer, as the socket module writes it.
         @param suffix: what follows the protocol's own prefix in a line of the log.
         """
+        self.logstr = f"{prefixOf(protocol)},{suffix}"
+        # Only now: a protocol that can't say what it is called has no transport, and is told of no end.
         self.protocol = protocol
         self.client = client
-        self.logstr = f"{prefixOf(protocol)},{suffix}"
         self._life = Life.OPEN
         self._reading = True
         self._select()

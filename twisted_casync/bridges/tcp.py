@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.interfaces import IConnector
+from twisted.python.failure import Failure
 
 from twisted_casync import GetLastError, errnoFromError
 
@@ -115,6 +116,7 @@ def adoptStreamConnection(reactor: Any, fileDescriptor: int, addressFamily: int,
 
     @param fileDescriptor: a connected socket, which stays its owner's: a duplicate of it is used.
     @return: the transport; L{None} when the factory wants none.
+    @raise Exception: whatever the factory, or C{makeConnection}, has raised; the connection is lost then.
     """
     sock = adopted(fileDescriptor, addressFamily)
     try:
@@ -130,5 +132,10 @@ def adoptStreamConnection(reactor: Any, fileDescriptor: int, addressFamily: int,
     except BaseException:
         sock.close()
         raise
-    transport.serve(protocol, client, address.host)
+    try:
+        transport.serve(protocol, client, address.host)
+    except BaseException:
+        # The caller gets no transport, and so could never close it.
+        transport.giveUp(Failure())
+        raise
     return transport
