@@ -13,6 +13,7 @@ it (Twisted's FTP server).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
@@ -71,6 +72,23 @@ class Turn:
         self.telling = True
         if window is not None:
             window.enough = True
+
+    def during(self, reactor: Any, window: Any, what: Callable[..., object], *args: Any) -> None:
+        """
+        Tell a protocol something, and then L{conclude}: what L{begin} begins, where it need not be spelled out.
+
+        @param window: as in L{begin}.
+        @param what: tells it.
+        """
+        self.telling = True
+        if window is not None:
+            window.enough = True
+        try:
+            what(*args)
+        finally:
+            self.telling = False
+        if self.due:
+            self.conclude(reactor)
 
     def add(self, reactor: Any, who: Concluding) -> None:
         """

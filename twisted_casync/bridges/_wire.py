@@ -196,14 +196,7 @@ class Wire(CAsyncSocket):
         """
         Tell the protocol something, and do what that leaves to be done.
         """
-        turn = self._turn
-        turn.begin(self._as_window)
-        try:
-            what(*args)
-        finally:
-            turn.telling = False
-        if turn.due:
-            turn.conclude(self.reactor)
+        self._turn.during(self.reactor, self._as_window, what, *args)
 
     def _call(self, what: Callable[..., object], *args: Any) -> None:
         """

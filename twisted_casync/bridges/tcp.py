@@ -12,11 +12,11 @@ from typing import Any
 from twisted.internet.interfaces import IConnector
 from twisted.python.failure import Failure
 
-from twisted_casync import GetLastError, errnoFromError
+from twisted_casync import GetLastError
 
 from ._clients import Client, Connector
 from ._connection import Connection
-from ._names import addressOf
+from ._names import addressOf, problemOf
 from ._opening import adopted
 from ._ports import Port, Server
 from ._wire import READING
@@ -128,7 +128,7 @@ def adoptStreamConnection(reactor: Any, fileDescriptor: int, addressFamily: int,
             return None
         transport = Server(reactor, None, client[1], sock.getsockname()[1])
         if not transport.Attach(sock, READING):
-            raise OSError(errnoFromError(GetLastError()), GetLastError().message)
+            raise problemOf(GetLastError())
     except BaseException:
         sock.close()
         raise
