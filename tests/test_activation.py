@@ -16,10 +16,9 @@ import pytest_twisted
 from _twistd import PATIENCE, Child, client, environment, script
 from twisted.python.usage import UsageError
 
-from twisted_casync import CAsyncSocket, _inherited, _places
-from twisted_casync._inherited import Inherited, passed
-from twisted_casync._places import CannotListen
-from twisted_casync._strports import parseWhere
+from twisted_casync import CAsyncSocket
+from twisted_casync._where import CannotListen, _inherited, _place, parseWhere
+from twisted_casync._where._inherited import Inherited, passed
 from twisted_casync.services import AsyncSocketService
 from twisted_casync.services.echo import EchoListener
 from twisted_casync.tap import Options
@@ -139,7 +138,7 @@ def test_a_daemon_keeps_them(tmp_path: Path) -> None:
 
 def test_they_are_found_where_twisted_has_taken_the_variables_and_are_not_inherited_further() -> None:
     program = (
-        "import os, twisted.internet.endpoints; from twisted_casync._inherited import inherited; "
+        "import os, twisted.internet.endpoints; from twisted_casync._where._inherited import inherited; "
         "print('found', *inherited(), os.get_inheritable(3))"
     )
     with listening() as tcp, activated([tcp], sys.executable, "-c", program, names="web") as child:
@@ -181,7 +180,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def give(**sockets: socket.socket) -> None:
         found = tuple(Inherited(index, name[0], one.fileno()) for index, (name, one) in enumerate(sockets.items()))
-        monkeypatch.setattr(_places, "inherited", lambda: found)
+        monkeypatch.setattr(_place, "inherited", lambda: found)
 
     return give
 
@@ -211,7 +210,7 @@ def test_one_that_cannot_serve(given: Callable[..., None], description: str, wro
 
 
 def test_a_descriptor_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_places, "inherited", lambda: (Inherited(0, "web", 987654),))
+    monkeypatch.setattr(_place, "inherited", lambda: (Inherited(0, "web", 987654),))
     with pytest.raises(ValueError, match="the descriptor 987654 that was passed is no open socket"):
         parseWhere("systemd:index=0").check()
 

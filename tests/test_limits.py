@@ -20,7 +20,7 @@ from twisted.logger import LogEvent, Logger, capturedLogs, formatEvent
 from twisted.python.usage import UsageError
 
 from twisted_casync import CAsyncSocket
-from twisted_casync._places import CannotListen
+from twisted_casync._where import CannotListen
 from twisted_casync.services import AsyncSocketService, Limits, StreamConnection, StreamListener
 from twisted_casync.services._limits import Limiter, networkOf
 from twisted_casync.services._seldom import PAUSE, Seldom

@@ -16,7 +16,7 @@ from twisted.python.usage import UsageError
 from zope.interface.verify import verifyObject
 
 from twisted_casync import CAsyncSocket, IAsyncSocketService
-from twisted_casync._places import CannotListen
+from twisted_casync._where import CannotListen
 from twisted_casync.services import SHIPPED, AsyncSocketService, ServiceOptions, SocketService, StreamListener
 from twisted_casync.services._discovery import Registered, registered
 from twisted_casync.services._naming import Unusable

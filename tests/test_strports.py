@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from twisted_casync._places import BoundPlace, InheritedPlace, UnixPlace
-from twisted_casync._strports import nameOf, parseWhere
+from twisted_casync._where import nameOf, parseWhere
+from twisted_casync._where._place import BoundPlace, InheritedPlace, UnixPlace
 
 
 @pytest.mark.parametrize(

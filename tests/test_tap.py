@@ -24,7 +24,7 @@ from twisted.python.usage import UsageError
 from zope.interface.verify import verifyObject
 
 from twisted_casync import CAsyncSocket, IAsyncSocketService
-from twisted_casync._strports import parseWhere
+from twisted_casync._where import parseWhere
 from twisted_casync.services import (
     SHIPPED,
     AsyncSocketService,

@@ -4,11 +4,12 @@ Urgent data on every reactor: it arrives, it is told of once, and no way of rece
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
 from _play import Script, played, turns
-from _reactors import Recorder, must
+from _reactors import LIMIT, Recorder, must
 from _streams import accepted, listening, peerOf, reset, told
 
 from twisted_casync import (
@@ -258,6 +259,45 @@ def test_data_and_an_urgent_byte_and_the_end_at_once(reactor: Any) -> Script:
     assert urgents == [b"!"]
     assert child.told.count(("OnClose", 0)) == 1
     assert child.told[-1] == ("OnClose", 0)
+
+
+def ending(peer: socket.socket) -> bytes:
+    """
+    @return: how the connection ends for C{peer}: with no more data, or by an exception.
+    """
+    peer.settimeout(LIMIT)
+    return peer.recv(1)
+
+
+@pytest.mark.parametrize("before", [b"", b"before"])
+@pytest.mark.parametrize("half", [True, False], ids=["the-peer-has-ended", "the-peer-goes-on"])
+@played
+def test_Close_after_a_last_urgent_byte_resets_nothing(reactor: Any, half: bool, before: bytes) -> Script:
+    child, peer = accepted(reactor, OnReceive=Recorder.readAll, OnOutOfBandData=urgent)
+    must(child.AsyncSelect(QUIET))
+    with peer:
+        if before:
+            peer.sendall(before)
+        peer.send(b"!", MSG_OOB)
+        if half:
+            peer.shutdown(socket.SHUT_WR)
+        yield lambda: "OnOutOfBandData" in child.names() and child.received == before
+        yield turns()
+        child.Close()
+        assert ending(peer) == b""
+
+
+@played
+def test_Close_before_what_stands_behind_an_urgent_byte_resets(reactor: Any) -> Script:
+    child, peer = accepted(reactor, OnOutOfBandData=urgent)
+    must(child.AsyncSelect(FD_OOB))
+    with peer:
+        peer.send(b"!", MSG_OOB)
+        peer.sendall(b"b")
+        yield lambda: "OnOutOfBandData" in child.names()
+        child.Close()
+        with pytest.raises(ConnectionResetError):
+            ending(peer)
 
 
 @played

@@ -18,6 +18,7 @@ from ._observe import attend, observers, opened
 from ._options import Settings
 from ._readiness import RELEASED, Window
 from ._sockaddr import SockAddr
+from ._urgent import passUrgent
 from .winsock import WSAError
 
 __all__ = ["SocketOwner"]
@@ -41,6 +42,7 @@ class SocketOwner:
         "_as_fast",
         "_as_fd",
         "_as_fresh",
+        "_as_holed",
         "_as_interest",
         "_as_now",
         "_as_peer",
@@ -91,6 +93,8 @@ class SocketOwner:
         self._as_taken: WSAError | None = None
         # The kernel holds an urgent byte: a receive that begins at its mark would throw it away.
         self._as_ahead = False
+        # An urgent byte was taken, whose place in the stream may not be passed.
+        self._as_holed = False
         # An urgent byte that had to be taken from the kernel before its time.
         self._as_urgent = b""
         self._as_peer: SockAddr | None = None
@@ -179,10 +183,13 @@ class SocketOwner:
 
         @param abort: reset the connection.
         """
+        holed = self._as_holed
         sock = self._as_release()
         if sock is None:
             return
         try:
+            if holed:
+                passUrgent(sock)
             if abort and sock.type == socket.SOCK_STREAM:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
             sock.close()

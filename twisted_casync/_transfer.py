@@ -212,8 +212,7 @@ class Transfer(SocketDescriptor):
         if self._as_family != UNIX and atMark(sock):
             if self._as_rules.possible & OOB:
                 # Receiving from here would throw the urgent byte away.
-                self._as_urgent = takeUrgent(sock) or self._as_urgent
-                self._as_ahead = False
+                self._as_takeUrgent(sock)
             else:
                 # Received in line, and never together with what is not urgent.
                 view = view[:1]
@@ -225,9 +224,7 @@ class Transfer(SocketDescriptor):
     def _as_receive_urgent(self, sock: socket.socket, view: memoryview, flags: int) -> int:
         if not self._as_rules.possible & OOB:
             raise Rejected(WSAError.WSAEINVAL)
-        # The newest, also when an older one had to be taken before its time.
-        self._as_urgent = takeUrgent(sock) or self._as_urgent
-        self._as_ahead = False
+        self._as_takeUrgent(sock)
         if not self._as_urgent:
             raise Rejected(WSAError.WSAEWOULDBLOCK)
         if not view:
@@ -236,6 +233,12 @@ class Transfer(SocketDescriptor):
         if not flags & _PEEK:
             self._as_urgent = b""
         return 1
+
+    def _as_takeUrgent(self, sock: socket.socket) -> None:
+        taken, self._as_ahead = takeUrgent(sock), False
+        if taken:
+            # The newest, also when an older one had to be taken before its time.
+            self._as_urgent, self._as_holed = taken, True
 
     def _as_receive_datagram(self, sock: socket.socket, view: memoryview, flags: int) -> tuple[int, SockAddr | None]:
         # MSG_TRUNC: the count is that of the datagram, also where the buffer was too small for it (recv(2)).

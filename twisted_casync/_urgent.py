@@ -4,13 +4,18 @@ Urgent data as Linux keeps it: one byte, the newest, at a mark in the stream.
 The kernel holds the urgent byte apart from the stream until it is received with C{MSG_OOB}; a receive stops before
 the mark.  But a receive that starts I{at} the mark throws an unread urgent byte away (tcp(7), and C{tcp_recvmsg()}),
 where Winsock keeps it.  So whoever receives at the mark takes the byte first.  C{MSG_PEEK} throws nothing away.
+
+Received or not, the byte keeps its place in the stream until a receive passes it; and to close(2) that place is data
+that nobody received, for which it resets the connection.
 """
 
 from __future__ import annotations
 
 import socket
 
-__all__ = ["peekUrgent", "takeUrgent"]
+from ._ioctl import atMark
+
+__all__ = ["passUrgent", "peekUrgent", "takeUrgent"]
 
 
 def _urgent(sock: socket.socket, flags: int) -> bytes:
@@ -35,3 +40,25 @@ def takeUrgent(sock: socket.socket) -> bytes:
     @return: the unread urgent byte, which is received with this; empty when there is none.
     """
     return _urgent(sock, 0)
+
+
+def passUrgent(sock: socket.socket) -> None:
+    """
+    Go past the place of an urgent byte that was received, when nothing stands behind it: nothing is unread then.
+
+    For a socket that is about to be closed.  What comes between the two receives is lost, as it would be later.
+    """
+    try:
+        if atMark(sock) and not _behind(sock):
+            sock.recv(1)
+    except OSError:
+        # EAGAIN: passed, and the stream goes on.  Else the connection is lost, or the descriptor was closed beneath its
+        # object, and there is nothing to pass.
+        return
+
+
+def _behind(sock: socket.socket) -> bytes:
+    try:
+        return sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return b""

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.python import usage
 
-from twisted_casync._strports import parseWhere
+from twisted_casync._where import parseWhere
 from twisted_casync.services import SHIPPED, AsyncSocketService, Limits, ServiceOptions, SocketService
 from twisted_casync.services._discovery import Registered, registered
 from twisted_casync.services._naming import Unusable, inOneLine

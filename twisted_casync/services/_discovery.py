@@ -17,7 +17,7 @@ from zope.interface import Invalid
 from zope.interface.verify import verifyObject
 
 from twisted_casync import IAsyncSocketService
-from twisted_casync._strports import parseWhere
+from twisted_casync._where import parseWhere
 from twisted_casync.services._naming import Unusable, inOneLine
 
 __all__ = ["GROUP", "Registered", "registered"]

@@ -99,7 +99,7 @@ class LineConnection(StreamConnection):
         if nErrorCode != 0:
             self.end(nErrorCode)
             return
-        # Receives nothing, but passes the place of a last urgent byte: Close would reset the connection for it.
+        # Receives nothing, but passes a last urgent byte, which nobody wants: Close would reset the connection for it.
         self.Receive(_BUFFER)
         if self._partial:
             self._take(self._partial)

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.python import usage
 
-from twisted_casync._strports import EXPECTED, parseWhere
+from twisted_casync._where import EXPECTED, parseWhere
 from twisted_casync.services._limits import Limits
 
 __all__ = ["ServiceOptions", "count", "seconds"]

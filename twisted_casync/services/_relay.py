@@ -101,8 +101,6 @@ class RelayConnection(StreamConnection):
         other.OnOutOfBandData(0)
         if self._keeps() or self.other is None:
             return  # OnSend comes here again; or the connection is lost
-        # Receives nothing, but passes the place of that byte: Close would reset the connection for it.
-        other.Receive(self._buffer)
         if self._peerEnded and not other._keeps():
             self.end()
         else:

@@ -14,8 +14,8 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from twisted_casync._observe import observe, unobserve
-from twisted_casync._strports import parseWhere
 from twisted_casync._threads import openSockets
+from twisted_casync._where import parseWhere
 from twisted_casync.services._counters import Counters
 from twisted_casync.services._status import StatusLine
 from twisted_casync.trace import Trace

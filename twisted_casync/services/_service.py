@@ -12,8 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_casync import CAsyncSocket
-from twisted_casync._places import CannotListen, Opened, Place
-from twisted_casync._strports import parseWhere
+from twisted_casync._where import CannotListen, Opened, Place, parseWhere
 from twisted_casync.services._limits import Limited, Limiter, Limits
 
 __all__ = ["AsyncSocketService", "Draining"]

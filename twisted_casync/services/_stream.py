@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from twisted_casync import LINGER, SO_LINGER, CAsyncSocket, GetLastError, WSAError
-from twisted_casync._strports import nameOf
+from twisted_casync._where import nameOf
 from twisted_casync.services._drain import Drain
 from twisted_casync.services._limits import Limiter
 

@@ -31,11 +31,6 @@ class DiscardConnection(StreamConnection):
         if self.Receive(_ANYTHING, 1, MSG_OOB) == 1:
             self.bytesIn += 1
 
-    def OnClose(self, nErrorCode: int) -> None:
-        # Receives nothing, but passes the place of a last urgent byte: Close would reset the connection for it.
-        self.Receive(_ANYTHING)
-        super().OnClose(nErrorCode)
-
 
 class DatagramDiscard(DatagramResponder):
     """Receives datagrams and answers none."""

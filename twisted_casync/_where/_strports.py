@@ -11,9 +11,9 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from twisted_casync._description import Arguments, read
-from twisted_casync._places import BoundPlace, InheritedPlace, Place, UnixPlace, nameOf
-from twisted_casync._tlsplace import TLSPlace
+from twisted_casync._where._description import Arguments, read
+from twisted_casync._where._place import BoundPlace, InheritedPlace, Place, UnixPlace, nameOf
+from twisted_casync._where._tlsplace import TLSPlace
 
 __all__ = ["EXPECTED", "SCHEMES", "Place", "Scheme", "nameOf", "parseWhere"]
 

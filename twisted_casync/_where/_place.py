@@ -12,8 +12,8 @@ from typing import Any
 from twisted.internet.error import CannotListenError
 
 from twisted_casync import SOMAXCONN, CAsyncSocket, GetLastError
-from twisted_casync._inherited import Inherited, inherited
-from twisted_casync._unixpath import UnixPath
+from twisted_casync._where._inherited import Inherited, inherited
+from twisted_casync._where._unixpath import UnixPath
 
 __all__ = ["BoundPlace", "CannotListen", "InheritedPlace", "Opened", "Place", "UnixPlace", "nameOf"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.error import CannotListenError
 
 from twisted_casync import SOMAXCONN
-from twisted_casync._places import Opened, Place, nameOf
+from twisted_casync._where._place import Opened, Place, nameOf
 
 __all__ = ["TLSPlace"]
 

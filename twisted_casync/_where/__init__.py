@@ -1,0 +1,8 @@
+"""WHERE to listen: a server description in Twisted's syntax, and the place that it stands for."""
+
+from __future__ import annotations
+
+from twisted_casync._where._place import CannotListen, Opened, Place, nameOf
+from twisted_casync._where._strports import EXPECTED, parseWhere
+
+__all__ = ["EXPECTED", "CannotListen", "Opened", "Place", "nameOf", "parseWhere"]
