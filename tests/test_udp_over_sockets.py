@@ -18,8 +18,7 @@ from twisted.internet.address import IPv6Address
 from twisted.internet.error import CannotListenError, InvalidAddressError, MessageLengthError, UnsupportedAddressFamily
 from twisted.internet.interfaces import IReactorUDP, ISystemHandle, IUDPTransport
 from twisted.internet.protocol import DatagramProtocol
-from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
-from twisted.python.failure import Failure
+from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 from zope.interface.verify import verifyObject
 
 from twisted_casync import IAsyncSocket
@@ -34,21 +33,24 @@ def view(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def failures() -> Any:
+def warnings() -> Any:
     """
-    The types of the failures that are logged.
+    What is logged that is a warning, or worse.
     """
-    types: list[type] = []
+    events: list[LogEvent] = []
 
     def observe(event: LogEvent) -> None:
-        failure: Failure | None = event.get("log_failure")
-        if failure is not None:
-            types.append(cast(type, failure.type))
+        if event.get("log_level", LogLevel.info) >= LogLevel.warn:
+            events.append(event)
 
     observer = cast(ILogObserver, observe)
     globalLogPublisher.addObserver(observer)
-    yield types
+    yield events
     globalLogPublisher.removeObserver(observer)
+
+
+def failuresOf(events: list[LogEvent]) -> list[type]:
+    return [event["log_failure"].type for event in events]
 
 
 class Remembering(DatagramProtocol):
@@ -161,23 +163,25 @@ def test_a_port_is_free_when_its_deferred_fires_and_can_listen_again(view: Any) 
     protocol = Remembering()
     port = view.listenUDP(0, protocol, interface=LOCALHOST)
     assert port in view.getReaders()
-    order: list[str] = []
+    port.connect(LOCALHOST, 1)
 
     def stopped(result: None) -> None:
-        order.append("stopped")
         assert port.disconnected and not port.connected and "not connected" in repr(port)
         assert port.stopListening() is None
         assert port not in view.getReaders()
         port.startListening()
-
-    def later() -> None:
+        assert port in view.getReaders()
         with peerOf(port) as peer:
             peer.send(b"hello")
+            # It has no peer any more.
+            port.write(b"hello", peer.getsockname())
 
-    port.stopListening().addCallback(stopped).addCallback(lambda ignored: later())
+    failed: list[object] = []
+    port.stopListening().addCallback(stopped).addErrback(failed.append)
     # Not inside the call.
     assert protocol.told == ["startProtocol"]
     run(view, lambda: bool(protocol.received))
+    assert failed == []
     assert protocol.told[:4] == ["startProtocol", "stopProtocol", "startProtocol", "datagramReceived"]
 
 
@@ -327,7 +331,7 @@ def test_to_zeros_is_to_this_machine(view: Any) -> None:
 # -- protocols that fail
 
 
-def test_a_protocol_that_fails_goes_on_and_harms_no_other(view: Any, failures: list[type]) -> None:
+def test_a_protocol_that_fails_goes_on_and_harms_no_other(view: Any, warnings: list[LogEvent]) -> None:
     protocol, well = Remembering(datagramReceived=fail), Remembering()
     port = view.listenUDP(0, protocol, interface=LOCALHOST)
     another = view.listenUDP(0, well, interface=LOCALHOST)
@@ -336,10 +340,10 @@ def test_a_protocol_that_fails_goes_on_and_harms_no_other(view: Any, failures: l
         peer.send(b"2")
         other.send(b"3")
         run(view, lambda: len(protocol.received) == 2 and bool(well.received) and port.connected)
-    assert failures == [ZeroDivisionError] * 2
+    assert failuresOf(warnings) == [ZeroDivisionError] * 2
 
 
-def test_nor_does_a_refusal_end_one_that_fails_at_it(view: Any, failures: list[type]) -> None:
+def test_nor_does_a_refusal_end_one_that_fails_at_it(view: Any, warnings: list[LogEvent]) -> None:
     protocol = Remembering(connectionRefused=fail)
     port = view.listenUDP(0, protocol, interface=LOCALHOST)
     name, holder = refusing()
@@ -347,7 +351,7 @@ def test_nor_does_a_refusal_end_one_that_fails_at_it(view: Any, failures: list[t
         port.connect(*name)
         port.write(b"hello")
         run(view, lambda: "connectionRefused" in protocol.told and port.connected)
-    assert failures == [ZeroDivisionError]
+    assert failuresOf(warnings) == [ZeroDivisionError]
 
 
 # -- how much at a time
@@ -389,7 +393,7 @@ def test_in_between_the_others_have_their_turn(view: Any) -> None:
 
 
 @pytest.mark.parametrize("how", ["stopListening", "stopReading", "connectionLost"])
-def test_who_stops_while_it_is_told_is_told_no_more(view: Any, how: str) -> None:
+def test_who_stops_while_it_is_told_is_told_no_more(view: Any, how: str, warnings: list[LogEvent]) -> None:
     def stop(protocol: Remembering, datagram: bytes, addr: Any) -> None:
         getattr(protocol.transport, how)()
 
@@ -403,6 +407,7 @@ def test_who_stops_while_it_is_told_is_told_no_more(view: Any, how: str) -> None
         run(view, lambda: bool(turns) and bool(protocol.received))
     assert protocol.received == [b"1"]
     assert port not in view.getReaders()
+    assert warnings == []
 
 
 def test_a_port_that_reads_again_is_told_of_what_came_meanwhile(view: Any) -> None:
