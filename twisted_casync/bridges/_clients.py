@@ -114,9 +114,9 @@ class Client(Connection):
         The attempt has ended.
         """
         if nErrorCode:
-            self._told(self.failIfNotConnected, self._failure(WSAError(nErrorCode)))
+            self._turn.during(self, self.failIfNotConnected, self._failure(WSAError(nErrorCode)))
         else:
-            self._told(self._connected)
+            self._turn.during(self, self._connected)
 
     def _connected(self) -> None:
         # Not the system's getpeername(2), which a reset has made fail already.

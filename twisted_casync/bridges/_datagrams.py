@@ -125,7 +125,7 @@ class DatagramPort(Listener):
         """
         Datagrams: tell the protocol of each, within limits.
         """
-        self._turn.during(self.reactor, self._as_window, callInContext, self._context, self._receive)
+        self._turn.during(self, callInContext, self._context, self._receive)
 
     def _receive(self) -> None:
         buffer = self._turn.room(self.maxPacketSize)

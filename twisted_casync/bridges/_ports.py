@@ -42,7 +42,7 @@ class Server(Connection):
         """
         @param portNumber: the local port.
         """
-        super().__init__(reactor)
+        super().__init__(reactor, None if server is None else server._turn)
         self.server = server
         self.sessionno = sessionno
         self._portNumber = portNumber
@@ -138,7 +138,7 @@ class Port(Listener):
         """
         A connection: make a transport of it.  While more wait, this is called again.
         """
-        self._turn.during(self.reactor, self._as_window, self._accept)
+        self._turn.during(self, self._accept)
 
     def _accept(self) -> None:
         child = Server(self.reactor, self, self.sessionno, self._realPortNumber)
@@ -148,7 +148,6 @@ class Port(Listener):
                 self._turnAway()
             return
         self.sessionno += 1
-        window = child._as_window
         try:
             address = addressOf(client)
             protocol = self.factory.buildProtocol(address)
@@ -160,9 +159,6 @@ class Port(Listener):
             _log.failure("A connection from {client} could not be served", client=client)
             if child.protocol is None:
                 child.Close()
-        if window is not None:
-            # What it is ready for already was posted before the protocol was told of it.
-            window.repost()
 
     def _turnAway(self) -> None:
         """
