@@ -177,7 +177,7 @@ class Wire(CAsyncSocket):
             if turn.due:
                 turn.conclude(self.reactor)
         elif count == SOCKET_ERROR and GetLastError() is not WSAError.WSAEWOULDBLOCK:
-            self._turn.during(self, self._loseBy, GetLastError())
+            turn.during(self, self._loseBy, GetLastError())
         # 0: the end of the stream, of which OnClose is to tell.
 
     def OnSend(self, nErrorCode: int) -> None:
