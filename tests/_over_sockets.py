@@ -1,5 +1,6 @@
 """
-A reactor for whole programs of Twisted: the epoll reactor, seen through the view that makes its TCP C{CAsyncSocket}s.
+A reactor for whole programs of Twisted: the epoll reactor, seen through the view that makes its TCP and UDP
+C{CAsyncSocket}s.
 
 C{python _over_sockets.py window twisted.test.test_ftp} runs trial on it; C{direct} has the sockets registered with the
 reactor itself.  Tests that start a Python of their own install it there by this module's name.

@@ -1,6 +1,6 @@
 """
-Every reactor of Twisted's and the casync reactor, each seen through the view that makes its TCP connections
-C{CAsyncSocket}s: once with them in the socket window, and once registered with the reactor itself.
+Every reactor of Twisted's and the casync reactor, each seen through the view that makes its TCP connections and UDP
+ports C{CAsyncSocket}s: once with them in the socket window, and once registered with the reactor itself.
 
 Twisted's suites call what they are given the name of with the test that wants a reactor.
 """

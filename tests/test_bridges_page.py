@@ -68,7 +68,7 @@ def web(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
 
 def test_the_page_has_what_is_typed_here() -> None:
     assert [line.split()[0] for line in COMMANDS] == ["twistd", "curl", "wrk", "python"]
-    assert len(PROGRAMS) == 3
+    assert len(PROGRAMS) == 4
 
 
 def test_curl_is_answered(web: str) -> None:
@@ -102,8 +102,13 @@ def test_a_connection_is_kept_for_the_next_request(web: str) -> None:
 
 
 def test_the_page_s_echo_echoes() -> None:
-    [program] = [program for program in PROGRAMS if "class Echo" in program]
+    [program] = [program for program in PROGRAMS if "class Echo(Protocol)" in program]
     assert output(sys.executable, "-c", program) == b"hello\n"
+
+
+def test_the_page_s_datagrams_come_back() -> None:
+    [program] = [program for program in PROGRAMS if "DatagramProtocol" in program]
+    assert output(sys.executable, "-c", program) == b"hello from 127.0.0.1\n"
 
 
 def test_the_page_s_client_fetches(web: str) -> None:

@@ -242,3 +242,70 @@ def test_a_connection_has_the_local_address_that_it_was_to_have(view: Any) -> No
     view.connectTCP(LOCALHOST, port.getHost().port, Connecting(Remembering()), bindAddress=("127.0.0.2", 0))
     run(view, lambda: "connectionMade" in server.told)
     assert server.transport.getPeer().host == "127.0.0.2"
+
+
+# -- who is adopted
+
+
+def adopted(view: Any, protocol: Any) -> bytes:
+    """
+    Have a protocol adopt a connection, which fails.
+
+    @return: what its peer gets, up to the end of the stream.
+    """
+    with socket.create_server((LOCALHOST, 0)) as listener:
+        peer = socket.create_connection(listener.getsockname(), LIMIT)
+        accepted, _ = listener.accept()
+    with peer:
+        with accepted, pytest.raises(ZeroDivisionError):
+            view.adoptStreamConnection(accepted.fileno(), accepted.family, Serving(protocol))
+        return peer.recv(100)
+
+
+def test_a_protocol_that_fails_when_it_adopts_a_connection_loses_it(view: Any) -> None:
+    def fail(protocol: Remembering) -> None:
+        protocol.transport.write(b"never sent")
+        raise ZeroDivisionError("of the application")
+
+    protocol = Remembering(connectionMade=fail)
+    assert adopted(view, protocol) == b""
+    assert protocol.told == ["connectionMade", "connectionLost"]
+    assert protocol.reason is not None and protocol.reason.check(ZeroDivisionError)
+    assert protocol.transport not in view.getReaders()
+
+
+class Nameless(Remembering):
+    """
+    One that can't say what the log is to call it.
+    """
+
+    def logPrefix(self) -> str:
+        raise ZeroDivisionError("of the application")
+
+
+def test_one_that_fails_before_it_has_a_transport_is_told_nothing(view: Any) -> None:
+    protocol = Nameless()
+    assert adopted(view, protocol) == b""
+    assert protocol.told == []
+
+
+def test_one_that_fails_so_is_not_served_either(view: Any) -> None:
+    protocol = Nameless()
+    port = view.listenTCP(0, Serving(protocol), interface=LOCALHOST)
+    with socket.create_connection((LOCALHOST, port.getHost().port), LIMIT) as peer:
+        peer.sendall(b"data")
+        ended: list[bytes] = []
+
+        def look() -> bool:
+            peer.setblocking(False)
+            try:
+                ended.append(peer.recv(1))
+            except BlockingIOError:
+                return False
+            except ConnectionResetError:
+                # It had not read what was sent.
+                ended.append(b"")
+            return True
+
+        run(view, look)
+    assert (ended, protocol.told) == ([b""], [])

@@ -38,6 +38,8 @@ def test_what_is_left_to_call_later_is_done_before_the_end_that_was_asked_for(vi
     assert order[:2] == ["later", "end"]
 
 
+# On uvloop a timer that has just come due comes after what is ready, as libuv has it: seldom, but it does.
+@pytest.mark.parametrize("view", [way for way in WAYS if not way.startswith("uvloop")], indirect=True)
 @pytest.mark.parametrize("answers", [1, 20])
 def test_what_is_left_to_call_later_is_done_before_more_is_told(view: Any, answers: int) -> None:
     """Though the peer, which is told in the same turn, has answered in the meantime."""

@@ -1,10 +1,10 @@
 """
-Twisted's own tests of TCP, on every reactor, seen through L{twisted_casync.bridges.overCAsyncSockets}.
+Twisted's own tests of TCP and UDP, on every reactor, seen through L{twisted_casync.bridges.overCAsyncSockets}.
 
 They are those of TCP servers, clients, ports, connectors, transports, half close, abort, adopted descriptors and TLS,
-and those of the descriptors that a reactor watches, for which a view has methods of its own.  What can't pass is in
-L{LEFT_OUT}, with its reason.  Those of UDP and UNIX sockets are not here: these are the reactor's own through a view
-too.
+those of UDP ports, and those of the descriptors that a reactor watches, for which a view has methods of its own.  What
+can't pass is in L{LEFT_OUT}, with its reason.  Those of UNIX sockets are not here: these are the reactor's own through
+a view too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-MODULES = {"test_fdset": 11, "test_newtls": 4, "test_socket": 8, "test_tcp": 109, "test_tls": 22}
+MODULES = {"test_fdset": 11, "test_newtls": 4, "test_socket": 8, "test_tcp": 109, "test_tls": 22, "test_udp": 36}
 """The modules of C{twisted.internet.test}, and how many tests each has for one reactor at the least."""
 
 LEFT_OUT = {

@@ -255,7 +255,9 @@ class CAsyncSocket(Handle):
 
     def Accept(self, rConnectedSocket: CAsyncSocket, lpSockAddr: bool = False, lpSockAddrLen: int | None = None) -> Any:
         # None is NULL: nobody wants to know the address.
-        wanted = lpSockAddr is not None and integer(lpSockAddr, "lpSockAddr")
+        wanted = lpSockAddr
+        if wanted is not None and type(wanted) is not bool:
+            wanted = bool(integer(lpSockAddr, "lpSockAddr"))
         address = self._as_accept(rConnectedSocket, lpSockAddrLen)
         return address if wanted else address is not None
 

@@ -348,8 +348,9 @@ class Handle(Transfer):
             self._as_settings = listener._as_settings
             if self._as_settings.isSet(Option.SO_OOBINLINE):
                 self._as_rules.forbid(OOB)
-        # Data that is there already is told before OnSend; what comes from now on, after it.
-        self._as_settleWritable(window.look(self))
+        # Data that is there already is told before OnSend; what comes from now on, after it.  Who does not want to be
+        # told OnSend hears of the data from whoever watches the socket.
+        self._as_settleWritable(window.look(self) if self._as_rules.enabled & WRITE else 0)
         if self._as_interest == RELEASED:
             window.enter(self)
 

@@ -118,11 +118,6 @@ class Window(Protocol):
             told something a moment ago, or is to be before.
         """
 
-    def repost(self) -> None:
-        """
-        Tell what was posted after what has been left to the reactor's own calls in the meantime.
-        """
-
     def later(self, descriptor: Watched, seconds: float, call: Callable[[], None]) -> None:
         """
         Call C{call} after some time, unless the descriptor is given up before.

@@ -55,9 +55,6 @@ class Handles:
         # A socket that nobody holds any more leaves by itself: it closes itself.
         self.known: dict[int, ref[SocketDescriptor]] = {}
 
-    def __len__(self) -> int:
-        return len(self.waiting) + len(self.known)
-
     def __iter__(self) -> Iterator[SocketDescriptor]:
         known = [refer() for refer in self.known.values()]
         return iter([*self.waiting.values(), *(one for one in known if one is not None)])
@@ -179,7 +176,8 @@ class BaseWindow:
         if self._call is not None and not self._isDue():
             self._call.cancel()
             self._call = None
-        if not self.handles:
+        handles = self.handles
+        if not (handles.waiting or handles.known):
             self.close()
             self._gone()
 
@@ -222,10 +220,6 @@ class BaseWindow:
             self._spared.discard(fd)
             return True
         return self.enough and fd in self.posted
-
-    def repost(self) -> None:
-        if self._call is not None:
-            self._call.reset(0)
 
     def later(self, descriptor: SocketDescriptor, seconds: float, call: Callable[[], None]) -> None:
         fd = descriptor._as_fd

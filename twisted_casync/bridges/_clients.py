@@ -16,16 +16,13 @@ from twisted.python.failure import Failure
 from twisted_casync import FD_CONNECT, GetLastError, WSAError, errnoFromError
 
 from ._connection import Connection
-from ._names import addressOf
+from ._names import THIS_MACHINE, addressOf
 from ._opening import bindingOf, familyOf, numeric, opened
 from ._wire import READING, Life
 
 __all__ = ["Client", "Connector"]
 
 _CONNECTING: Final = int(FD_CONNECT) | READING
-
-_THIS_MACHINE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Where Linux connects to when it is told to connect to zeros, which Winsock refuses."""
 
 _FAILURES: Final[dict[WSAError, Any]] = {
     WSAError.WSAECONNREFUSED: error.ConnectionRefusedError,
@@ -86,7 +83,7 @@ class Client(Connection):
             return
         self._life = Life.CONNECTING
         host, port = self.addr
-        host = _THIS_MACHINE.get(host, host)
+        host = THIS_MACHINE.get(host, host)
         ipv6 = isIPv6Address(host)
         try:
             if port > 0xFFFF or (port < 0 and not ipv6):
@@ -117,9 +114,9 @@ class Client(Connection):
         The attempt has ended.
         """
         if nErrorCode:
-            self._told(self.failIfNotConnected, self._failure(WSAError(nErrorCode)))
+            self._turn.during(self, self.failIfNotConnected, self._failure(WSAError(nErrorCode)))
         else:
-            self._told(self._connected)
+            self._turn.during(self, self._connected)
 
     def _connected(self) -> None:
         # Not the system's getpeername(2), which a reset has made fail already.

@@ -9,7 +9,7 @@ one of the reactor's readers, as Twisted's own are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from twisted.internet import error
@@ -30,6 +30,7 @@ from twisted_casync import FD_WRITE, IPPROTO_TCP, SO_KEEPALIVE, SOCKET_ERROR, TC
 
 from ._names import addressOf
 from ._starttls import startTLS
+from ._turn import Turn
 from ._wire import DONE, NOTHING, Half, Life, Sending, Wire
 
 __all__ = ["Connection"]
@@ -59,11 +60,12 @@ class Connection(Wire):
 
     isClient = False
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, turn: Turn | None = None) -> None:
         """
         @param reactor: a provider of C{IReactorFDSet} and C{IReactorTime}, or a view of one (L{_view}).
+        @param turn: as L{Wire} has it.
         """
-        super().__init__(reactor)
+        super().__init__(reactor, turn)
         self.streamingProducer = False
         self.producerPaused = False
         self._tls: Any = None
@@ -148,9 +150,8 @@ class Connection(Wire):
         """
         if not isinstance(data, bytes):
             raise TypeError("Data must be bytes")
-        if data and self._takesMore():
-            self._chunks.append(data)
-            self._wrote(len(data))
+        if data:
+            self._buffer((data,), len(data))
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """
@@ -169,17 +170,21 @@ class Connection(Wire):
         C{writeSequence}, beneath TLS.
         """
         pieces = [piece for piece in iovec if _checked(piece)]
-        if pieces and self._takesMore():
-            self._chunks += pieces
-            self._wrote(sum(map(len, pieces)))
+        if pieces:
+            self._buffer(pieces, sum(map(len, pieces)))
 
-    def _takesMore(self) -> bool:
-        return (self._life is Life.OPEN or self._life is Life.LOSING) and self._half is not Half.FINISHED
-
-    def _wrote(self, size: int) -> None:
+    def _buffer(self, pieces: Sequence[bytes], size: int) -> None:
+        """
+        @param size: how many bytes the pieces are.
+        """
+        if not (self._life is Life.OPEN or self._life is Life.LOSING) or self._half is Half.FINISHED:
+            return
+        self._chunks += pieces
         self._size += size
         if self._sending is Sending.IDLE:
-            self.startWriting()
+            # As startWriting, of a connection that is known not to be lost.
+            self._sending = Sending.DUE
+            self._turn.add(self.reactor, self)
         if self.streamingProducer and self._size > self.bufferSize and not self.producerPaused and self.producer:
             self.producerPaused = True
             self.producer.pauseProducing()

@@ -64,11 +64,11 @@ def numeric(host: str, port: int) -> Any:
     )[0][4]
 
 
-def adopted(fileDescriptor: int, addressFamily: int) -> socket.socket:
+def adopted(fileDescriptor: int, addressFamily: int, kind: int = socket.SOCK_STREAM) -> socket.socket:
     """
     @return: a socket of its own on a descriptor, which stays its owner's.
     @raise UnsupportedAddressFamily: it is neither IPv4 nor IPv6.
     """
     if addressFamily not in (socket.AF_INET, socket.AF_INET6):
         raise error.UnsupportedAddressFamily(addressFamily)
-    return socket.fromfd(fileDescriptor, addressFamily, socket.SOCK_STREAM)
+    return socket.fromfd(fileDescriptor, addressFamily, kind)

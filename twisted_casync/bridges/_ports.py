@@ -7,23 +7,18 @@ from __future__ import annotations
 from typing import Any, Final
 
 from twisted.internet import error
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IListeningPort, ILoggingContext
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.python import log
+from twisted.python.failure import Failure
 from twisted.python.reflect import qual
-from zope.interface import implementer
 
-from twisted_casync import FD_ACCEPT, CAsyncSocket, GetLastError, WSAError, errnoFromError
+from twisted_casync import FD_ACCEPT, CAsyncSocket, GetLastError, WSAError
 
 from ._connection import Connection
-from ._names import addressOf, prefixOf, realReactor
+from ._listening import Listener
+from ._names import addressOf, realReactor
 from ._opening import bindingOf, familyOf, opened
 from ._reserve import reserve
-from ._turn import turnOf
-from ._wire import READING, Life
+from ._wire import READING
 
 __all__ = ["Port", "Server"]
 
@@ -43,11 +38,11 @@ class Server(Connection):
 
     __slots__ = ("_kind", "_portNumber", "server", "sessionno")
 
-    def __init__(self, reactor: Any, server: Port | None, sessionno: int, portNumber: int) -> None:
+    def __init__(self, reactor: Any, server: Port | None, sessionno: int, portNumber: int | None) -> None:
         """
         @param portNumber: the local port.
         """
-        super().__init__(reactor)
+        super().__init__(reactor, None if server is None else server._turn)
         self.server = server
         self.sessionno = sessionno
         self._portNumber = portNumber
@@ -65,20 +60,31 @@ class Server(Connection):
         self.begin(protocol, client, f"{self.sessionno},{host}")
         protocol.makeConnection(self)
 
+    def giveUp(self, reason: Failure) -> None:
+        """
+        L{serve} has failed, and nobody is to go on with the connection.
+
+        @param reason: why, for the protocol, if it has got so far as to be asked.
+        """
+        if self.protocol is None:
+            self.Close()
+        else:
+            self.lose(reason)
+
     def __repr__(self) -> str:
         return f"<{self._kind} #{self.sessionno} on {self._portNumber}>"
 
 
-@implementer(IListeningPort, ILoggingContext)
-class Port(CAsyncSocket):
+class Port(Listener):
     """
     Who listens for a factory, and makes it a transport of each connection.
 
-    @ivar reactor: the reactor that it was made through.
     @ivar factory: for whom it listens.
-    @ivar port: the port that was asked for; L{None} where a socket was adopted.
-    @ivar interface: the address that was asked for.
+    @ivar backlog: how many connections may wait to be accepted.
     """
+
+    selected = _LISTENING
+    addressType = "TCP"
 
     def __init__(
         self, port: Any, factory: Any, backlog: int = 50, interface: str = "", reactor: Any = None, kind: str = "TCP"
@@ -88,24 +94,17 @@ class Port(CAsyncSocket):
         @param kind: what the log calls it.
         @raise ValueError: C{interface} is not the address of that binding.
         """
-        super().__init__(realReactor(reactor))
-        self.reactor = reactor
         if isinstance(port, int):
             binding = interface, port, True, False
         else:
             binding = bindingOf(port)
             if interface not in ("", binding[0]):
                 raise ValueError(f"interface {interface!r} is not that of the binding, {binding[0]!r}")
+        super().__init__(binding[1], binding[0], reactor, kind)
         self._binding = binding
-        self.interface, self.port = binding[:2]
         self.factory = factory
         self.backlog = backlog
         self.sessionno = 0
-        self._kind = kind
-        self._life = Life.NEW
-        self._number = 0
-        self._turn = turnOf(realReactor(reactor))
-        self._accepting = True
 
     def startListening(self) -> None:
         """
@@ -126,16 +125,12 @@ class Port(CAsyncSocket):
         @raise CannotListenError: it can't.
         """
         if not (self.Attach(sock, _LISTENING) and self.Listen(self.backlog)):
-            code = GetLastError()
+            failure = self._cannot(GetLastError())
             self.Close()
             sock.close()
-            problem = OSError(errnoFromError(code), code.message.rstrip("."))
-            raise error.CannotListenError(self.interface, self.port, problem)
+            raise failure
         reserve.hold()
-        self._life = Life.OPEN
-        self._number = self.socket.getsockname()[1]
-        log.msg(f"{prefixOf(self.factory)} starting on {self._number}")
-        self.factory.doStart()
+        self._begin(self.factory, self.factory.doStart)
 
     # -- the handlers
 
@@ -143,24 +138,16 @@ class Port(CAsyncSocket):
         """
         A connection: make a transport of it.  While more wait, this is called again.
         """
-        turn = self._turn
-        turn.begin(self._as_window)
-        try:
-            self._accept()
-        finally:
-            turn.telling = False
-        if turn.due:
-            turn.conclude(self.reactor)
+        self._turn.during(self, self._accept)
 
     def _accept(self) -> None:
-        child = Server(self.reactor, self, self.sessionno, self._number)
+        child = Server(self.reactor, self, self.sessionno, self._realPortNumber)
         client = self.Accept(child, True)
         if client is None:
             if GetLastError() is WSAError.WSAEMFILE:
                 self._turnAway()
             return
         self.sessionno += 1
-        window = child._as_window
         try:
             address = addressOf(client)
             protocol = self.factory.buildProtocol(address)
@@ -172,16 +159,14 @@ class Port(CAsyncSocket):
             _log.failure("A connection from {client} could not be served", client=client)
             if child.protocol is None:
                 child.Close()
-        if window is not None:
-            # What it is ready for already was posted before the protocol was told of it.
-            window.repost()
 
     def _turnAway(self) -> None:
         """
         There is no descriptor for a connection that waits: close all that do, one at a time.
         """
+        number = self._realPortNumber
         if not reserve.isHeld():
-            _log.error("No descriptor is left for a connection to port {port}; it has to wait", port=self._number)
+            _log.error("No descriptor is left for a connection to port {port}; it has to wait", port=number)
             return
         turned = 0
         with reserve:
@@ -192,99 +177,11 @@ class Port(CAsyncSocket):
         _log.error(
             "No descriptor was left for {turned} connections to port {port}; they were closed",
             turned=turned,
-            port=self._number,
+            port=number,
         )
 
-    def OnClose(self, nErrorCode: int) -> None:
-        """
-        The reactor stops.
-        """
-        self._closed()
-
-    # -- the end
-
-    def stopListening(self) -> Deferred[None] | None:
-        """
-        Stop to accept connections.
-
-        @return: a Deferred that fires when the port is free; L{None} when it does not listen.
-        """
-        if self.socket is None:
-            return None
-        self.stopReading()
-        return deferLater(self.reactor, 0, self._closed)
-
-    loseConnection = stopListening
-
-    def _closed(self) -> None:
-        if self._life is Life.OPEN:
-            self._life = Life.LOST
-            log.msg(f"({self._kind} Port {self._number} Closed)")
-            self.Close()
-            self.factory.doStop()
-
-    def connectionLost(self, reason: Any = None) -> None:
-        """
-        The reactor has dropped this port, or somebody wants it to be closed at once.
-
-        @param reason: why; it makes no difference.
-        """
-        self._closed()
-
-    # -- names
-
-    @property
-    def connected(self) -> bool:
-        """
-        Whether it listens.
-        """
-        return self._life is Life.OPEN
-
-    @property
-    def disconnected(self) -> bool:
-        """
-        Whether it has listened, and does no more.
-        """
-        return self._life is Life.LOST
-
-    @property
-    def socket(self) -> Any:
-        """
-        The socket, as the socket module has it; L{None} when it does not listen.
-        """
-        return self._as_sock
-
-    def getHost(self) -> IPv4Address | IPv6Address:
-        """
-        @return: the address that it listens at.
-        """
-        return addressOf(self.socket.getsockname())
-
-    def isReading(self) -> bool:
-        """
-        @return: whether C{IReactorFDSet.getReaders} is to show it.
-        """
-        return self._accepting
-
-    def isWriting(self) -> bool:
-        """
-        @return: whether C{IReactorFDSet.getWriters} is to show it.
-        """
-        return False
-
-    def stopReading(self) -> None:
-        """
-        Accept no connections for now.
-        """
-        self._accepting = False
-        self.AsyncSelect(0)
-
-    def startReading(self) -> None:
-        """
-        Accept connections again.
-        """
-        self._accepting = True
-        self.AsyncSelect(_LISTENING)
+    def _stop(self) -> None:
+        self.factory.doStop()
 
     def logPrefix(self) -> str:
         """
@@ -293,5 +190,5 @@ class Port(CAsyncSocket):
         return qual(type(self.factory))
 
     def __repr__(self) -> str:
-        where = self._number if self.connected else "(not listening)"
+        where = self._realPortNumber if self.connected else "(not listening)"
         return f"<{type(self).__name__} of {type(self.factory).__name__} on {where}>"

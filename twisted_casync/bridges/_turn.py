@@ -13,6 +13,7 @@ it (Twisted's FTP server).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
@@ -62,15 +63,22 @@ class Turn:
             self.buffer = self._all[:ROOM]
         return self._all[:size]
 
-    def begin(self, window: Any) -> None:
+    def during(self, who: Any, what: Callable[..., object], *args: Any) -> None:
         """
-        A protocol is being told something: until L{conclude}.
+        Tell a protocol something, and L{conclude}.  Where it is told of data this is written out, to save a call.
 
-        @param window: that of who tells it, which tells no more in this turn of the reactor.
+        @param who: the socket that tells it, and whose window tells no more in this turn of the reactor.
+        @param what: tells it.
         """
         self.telling = True
-        if window is not None:
-            window.enough = True
+        if who._as_window is not None:
+            who._as_window.enough = True
+        try:
+            what(*args)
+        finally:
+            self.telling = False
+        if self.due:
+            self.conclude(who.reactor)
 
     def add(self, reactor: Any, who: Concluding) -> None:
         """

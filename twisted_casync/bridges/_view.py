@@ -1,5 +1,5 @@
 """
-The view of a reactor whose TCP connections are C{CAsyncSocket}s.
+The view of a reactor whose TCP connections and UDP ports are C{CAsyncSocket}s.
 
 Whatever takes a reactor takes the view of one: an application over it needs no other change.
 """
@@ -13,27 +13,28 @@ from zope.interface import Interface, alsoProvides, directlyProvides, providedBy
 
 from twisted_casync._threads import checkedReactor, openSockets
 
-from . import tcp
+from . import tcp, udp
+from ._listening import Listener
 from ._names import realReactor
 
 __all__ = ["IReactorOverCAsyncSocket", "ReactorView", "overCAsyncSockets"]
 
 _FAMILIES = (AF_INET, AF_INET6)
-"""Whose streams are C{CAsyncSocket}s."""
-_READING = (tcp.Connection, tcp.Port)
+"""Whose streams and datagrams are C{CAsyncSocket}s."""
+_READING = (tcp.Connection, Listener)
 """What can be among a view's readers and is none of the reactor's."""
 
 
 class IReactorOverCAsyncSocket(Interface):
     """
-    A reactor whose C{listenTCP}, C{connectTCP} and their kin already are those of L{tcp}.
+    A reactor whose C{listenTCP}, C{connectTCP}, C{listenUDP} and their kin already are those of L{tcp} and L{udp}.
     """
 
 
 class ReactorView:
     """
-    A reactor as it is, but that its TCP connections are C{CAsyncSocket}s; wherever those are watched, they are among
-    its readers and writers.  UNIX sockets, UDP, processes and all else are the reactor's own.
+    A reactor as it is, but that its TCP connections and UDP ports are C{CAsyncSocket}s; wherever those are watched,
+    they are among its readers and writers.  UNIX sockets, multicast, processes and all else are the reactor's own.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -48,7 +49,7 @@ class ReactorView:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__wrapped__, name)
 
-    # -- IReactorTCP, IReactorSSL, IReactorSocket
+    # -- IReactorTCP, IReactorSSL, IReactorUDP, IReactorSocket
 
     def listenTCP(self, port: Any, factory: Any, backlog: int = 50, interface: str = "") -> Any:
         """
@@ -82,6 +83,12 @@ class ReactorView:
         """
         return tcp.connectSSL(self, host, port, factory, contextFactory, timeout, bindAddress)
 
+    def listenUDP(self, port: Any, protocol: Any, interface: str = "", maxPacketSize: int = 8192) -> Any:
+        """
+        L{udp.listenUDP}.
+        """
+        return udp.listenUDP(self, port, protocol, interface, maxPacketSize)
+
     def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
         """
         L{tcp.adoptStreamPort}; of another family than IPv4 and IPv6 the reactor's own.
@@ -97,6 +104,16 @@ class ReactorView:
         if addressFamily in _FAMILIES:
             return tcp.adoptStreamConnection(self, fileDescriptor, addressFamily, factory)
         return self.__wrapped__.adoptStreamConnection(fileDescriptor, addressFamily, factory)
+
+    def adoptDatagramPort(
+        self, fileDescriptor: int, addressFamily: int, protocol: Any, maxPacketSize: int = 8192
+    ) -> Any:
+        """
+        L{udp.adoptDatagramPort}; of another family than IPv4 and IPv6 the reactor's own.
+        """
+        if addressFamily in _FAMILIES:
+            return udp.adoptDatagramPort(self, fileDescriptor, addressFamily, protocol, maxPacketSize)
+        return self.__wrapped__.adoptDatagramPort(fileDescriptor, addressFamily, protocol, maxPacketSize)
 
     # -- IReactorFDSet
 
@@ -176,10 +193,10 @@ class ReactorView:
 
 def overCAsyncSockets(reactor: Any) -> Any:
     """
-    A reactor whose TCP connections are C{CAsyncSocket}s.
+    A reactor whose TCP connections and UDP ports are C{CAsyncSocket}s.
 
     @param reactor: any that can watch descriptors.
-    @return: a view of it; the reactor itself if its connections already are.
+    @return: a view of it; the reactor itself if they already are.
     @raise TypeError: it can't watch descriptors.
     """
     return reactor if IReactorOverCAsyncSocket.providedBy(reactor) else ReactorView(reactor)

@@ -8,7 +8,6 @@ which error a connection ends with, what the log says whose line it is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from enum import IntEnum
 from socket import SHUT_RDWR
 from typing import Any, Final
@@ -24,7 +23,7 @@ from twisted.python.log import ILogContext
 from twisted_casync import FD_CLOSE, FD_READ, FD_WRITE, SO_LINGER, SOCKET_ERROR, CAsyncSocket, GetLastError, WSAError
 
 from ._names import prefixOf, realReactor
-from ._turn import ROOM, turnOf
+from ._turn import ROOM, Turn, turnOf
 
 __all__ = ["DONE", "NOTHING", "READING", "Half", "Life", "Sending", "Wire"]
 
@@ -111,18 +110,23 @@ class Wire(CAsyncSocket):
         "reactor",
     )
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, turn: Turn | None = None) -> None:
         """
         @param reactor: a provider of C{IReactorFDSet} and C{IReactorTime}, or a view of one (L{_view}).
+        @param turn: that of the port that accepts it, which gives it its reactor too; L{None} where none does.
         """
-        real = realReactor(reactor)
-        super().__init__(real)
+        if turn is None:
+            real = realReactor(reactor)
+            super().__init__(real)
+            turn = turnOf(real)
+        else:
+            super().__init__()
         self.reactor = reactor
         self.protocol: Any = None
         self.client: Any = None
         self.logstr = "Uninitialized"
         self.producer: Any = None
-        self._turn = turnOf(real)
+        self._turn = turn
         self._life = Life.NEW
         self._half = Half.OPEN
         self._sending = Sending.IDLE
@@ -139,12 +143,14 @@ class Wire(CAsyncSocket):
         @param client: the address of the peer, as the socket module writes it.
         @param suffix: what follows the protocol's own prefix in a line of the log.
         """
+        self.logstr = f"{prefixOf(protocol)},{suffix}"
+        # Only now: a protocol that can't say what it is called has no transport, and is told of no end.
         self.protocol = protocol
         self.client = client
-        self.logstr = f"{prefixOf(protocol)},{suffix}"
         self._life = Life.OPEN
         self._reading = True
-        self._select()
+        if self._selected != READING:
+            self._select()
 
     # -- the handlers
 
@@ -156,7 +162,8 @@ class Wire(CAsyncSocket):
         buffer = turn.buffer if self.bufferSize == ROOM else turn.room(self.bufferSize)
         count = self.Receive(buffer)
         if count > 0:
-            turn.begin(self._as_window)
+            turn.telling = True
+            self._as_window.enough = True  # type: ignore[union-attr]  # it has received: there is one
             try:
                 callInContext(
                     {ILogContext: {"isError": 0, "system": self.logstr}},
@@ -170,7 +177,7 @@ class Wire(CAsyncSocket):
             if turn.due:
                 turn.conclude(self.reactor)
         elif count == SOCKET_ERROR and GetLastError() is not WSAError.WSAEWOULDBLOCK:
-            self._told(self._loseBy, GetLastError())
+            turn.during(self, self._loseBy, GetLastError())
         # 0: the end of the stream, of which OnClose is to tell.
 
     def OnSend(self, nErrorCode: int) -> None:
@@ -179,30 +186,17 @@ class Wire(CAsyncSocket):
         """
         if self._sending is Sending.BLOCKED:
             self._sending = Sending.DUE
-            self._told(self.conclude)
+            self._turn.during(self, self.conclude)
 
     def OnClose(self, nErrorCode: int) -> None:
         """
         The end of the stream, or the loss of the connection.
         """
         if nErrorCode:
-            self._told(self._loseBy, WSAError(nErrorCode))
+            self._turn.during(self, self._loseBy, WSAError(nErrorCode))
         elif self._reading:
-            self._told(self._ended)
+            self._turn.during(self, self._ended)
         # Else nobody wants to know now; it is told again when reading is resumed.
-
-    def _told(self, what: Callable[..., None], *args: Any) -> None:
-        """
-        Tell the protocol something, and do what that leaves to be done.
-        """
-        turn = self._turn
-        turn.begin(self._as_window)
-        try:
-            what(*args)
-        finally:
-            turn.telling = False
-        if turn.due:
-            turn.conclude(self.reactor)
 
     def _call(self, what: Callable[..., object], *args: Any) -> None:
         """
@@ -266,11 +260,11 @@ class Wire(CAsyncSocket):
             # The reactor's: what has really happened the socket knows.
             super().connectionLost(reason)
         else:
-            self._told(self.lose, reason)
+            self._turn.during(self, self.lose, reason)
 
     def _as_abandon(self, code: WSAError, told: bool) -> None:
         # The reactor stops.  Twisted closes its connections then, and does not reset them: what was sent arrives.
-        self._told(self._loseBy, code)
+        self._turn.during(self, self._loseBy, code)
 
     def _loseBy(self, code: WSAError) -> None:
         self.lose(Failure(error.ConnectionLost(code.message)))
@@ -289,14 +283,18 @@ class Wire(CAsyncSocket):
         self._chunks, self._size = [], 0
         producer, self.producer = self.producer, None
         protocol, self.protocol = self.protocol, None
-        if producer is not None:
+        if producer is not None and producer is not self:
+            # Its own producer, which it is to receive no faster than it sends, has ended with it.
             self._call(producer.stopProducing)
         if aborting and reason.check(error.ConnectionAborted):
             self.SetSockOpt(SO_LINGER, (1, 0))
-        elif self.socket is not None:
+        elif self._as_sock is not None:
             # So it ends also where another process has a copy of the descriptor.  Not ShutDown, which goes on watching.
-            with suppress(OSError):  # it has ended already
-                self.socket.shutdown(SHUT_RDWR)
+            try:  # noqa: SIM105  # a context would be three calls for every connection
+                self._as_sock.shutdown(SHUT_RDWR)
+            except OSError:
+                # It has ended already.
+                pass
         self.Close()
         self._call(protocol.connectionLost, reason)
 

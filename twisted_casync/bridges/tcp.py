@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.interfaces import IConnector
+from twisted.python.failure import Failure
 
-from twisted_casync import GetLastError, errnoFromError
+from twisted_casync import GetLastError
 
 from ._clients import Client, Connector
 from ._connection import Connection
-from ._names import addressOf
+from ._names import addressOf, problemOf
 from ._opening import adopted
 from ._ports import Port, Server
 from ._wire import READING
@@ -115,6 +116,7 @@ def adoptStreamConnection(reactor: Any, fileDescriptor: int, addressFamily: int,
 
     @param fileDescriptor: a connected socket, which stays its owner's: a duplicate of it is used.
     @return: the transport; L{None} when the factory wants none.
+    @raise Exception: whatever the factory, or C{makeConnection}, has raised; the connection is lost then.
     """
     sock = adopted(fileDescriptor, addressFamily)
     try:
@@ -126,9 +128,14 @@ def adoptStreamConnection(reactor: Any, fileDescriptor: int, addressFamily: int,
             return None
         transport = Server(reactor, None, client[1], sock.getsockname()[1])
         if not transport.Attach(sock, READING):
-            raise OSError(errnoFromError(GetLastError()), GetLastError().message)
+            raise problemOf(GetLastError())
     except BaseException:
         sock.close()
         raise
-    transport.serve(protocol, client, address.host)
+    try:
+        transport.serve(protocol, client, address.host)
+    except BaseException:
+        # The caller gets no transport, and so could never close it.
+        transport.giveUp(Failure())
+        raise
     return transport
