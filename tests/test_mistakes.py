@@ -5,7 +5,7 @@ What who comes from C++ does wrong at first, and in which words it is said.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from twisted_casync import (
     GetLastError,
     WSAError,
 )
+from twisted_casync._calls import HANDLERS
 from twisted_casync.testing import MemoryNetwork
 
 
@@ -89,6 +90,26 @@ def test_what_an_option_can_be_set_to_is_said(idle: Any, option: int, value: Any
         with pytest.raises(TypeError) as raised:
             one.SetSockOpt(option, value)
         assert str(raised.value) == f"lpOptionValue must be {expected}"
+
+
+async def waiting(self: Any, nErrorCode: int) -> None: ...
+
+
+def generating(self: Any, nErrorCode: int) -> Iterator[None]:
+    yield
+
+
+@pytest.mark.parametrize("handler", [waiting, generating])
+@pytest.mark.parametrize("name", HANDLERS)
+def test_a_handler_that_would_never_run_is_refused(name: str, handler: Any) -> None:
+    class Mixin:
+        pass
+
+    setattr(Mixin, name, handler)
+    with pytest.raises(TypeError) as raised:
+        type("Late", (Mixin, CAsyncSocket), {})
+    assert str(raised.value) == f"Late.{name} would never run: only the handlers of a CSocket can wait"
+    assert issubclass(type("Waiting", (Mixin, CSocket), {}), CSocket)
 
 
 def test_who_calls_from_another_thread_reads_about_threads(idle: Any) -> None:
