@@ -29,7 +29,8 @@ BEFORE = pytest.param(
     True,
     id="before",
     marks=pytest.mark.skipif(
-        not (find_spec("asyncore") and find_spec("asynchat")), reason="needs Python 3.11, or pyasyncore and pyasynchat"
+        not (find_spec("asyncore") and find_spec("asynchat")),
+        reason="needs Python before 3.12, or pyasyncore and pyasynchat",
     ),
 )
 bothWays = pytest.mark.parametrize("before", [BEFORE, pytest.param(False, id="ported")])
