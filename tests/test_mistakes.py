@@ -44,6 +44,7 @@ OPENINGS: dict[str, Callable[[Any], object]] = {
     "CreateEx": lambda one: one.CreateEx((2, 1, 0)),
     "Attach": lambda one: one.Attach(0),
     "Connect": lambda one: one.Connect("127.0.0.1", 7),
+    "Close": lambda one: one.Close(),
     "SetSockOpt": lambda one: one.SetSockOpt(SO_KEEPALIVE, True),
 }
 

@@ -165,7 +165,12 @@ class Handle(Transfer):
             raise
 
     def Close(self) -> None:
-        if self._as_sock is not None and get_ident() != self._as_thread:
+        try:
+            elsewhere = self._as_sock is not None and get_ident() != self._as_thread
+        except AttributeError:
+            # The end of a with statement, which is not to hide what went wrong in it.
+            raise unmade(self) from None
+        if elsewhere:
             SetLastError(WSAError.WSANOTINITIALISED)
             return
         self._as_discard()
