@@ -27,6 +27,11 @@ from twisted_casync.tls import clientOptions, connectTLS, listenTLS, serverOptio
 
 LOCALHOST = "127.0.0.1"
 
+_USES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+    *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
+
 # Goes with the process.
 _folder = tempfile.TemporaryDirectory(prefix="twisted-casync-tls-")
 
@@ -64,6 +69,9 @@ def identity(name: str, issuer: str | None = None, *, isAuthority: bool = False,
         alternative: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         alternative = x509.DNSName(name)
+    identified = x509.SubjectKeyIdentifier.from_public_key
+    identifiedBy = x509.AuthorityKeyIdentifier.from_issuer_public_key
+    uses = {"digital_signature", "key_cert_sign", "crl_sign"} if isAuthority else {"digital_signature"}
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -74,6 +82,10 @@ def identity(name: str, issuer: str | None = None, *, isAuthority: bool = False,
         .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=isAuthority, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
+        # What RFC 5280 asks for (4.2.1), and a client of Python 3.13 and later.
+        .add_extension(identified(signer.public_key()), critical=False)
+        .add_extension(identifiedBy((signer if above is None else above.signer).public_key()), critical=False)
+        .add_extension(x509.KeyUsage(**{use: use in uses for use in _USES}), critical=True)
         .sign(signer if above is None else above.signer, hashes.SHA256())
     )
     key = signer.private_bytes(
