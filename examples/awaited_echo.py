@@ -80,7 +80,8 @@ def client(address: str, port: int, lines: list[str]) -> int:
             await ask(address, port, lines)
         except (OSError, IncompleteRead, TimeoutError) as error:
             failed.append(error)
-        anyReactor.stop()
+        # Not at once: a reactor that stops, at Ctrl-C, ends what is awaited, and can't be stopped twice.
+        anyReactor.callLater(0, anyReactor.stop)
 
     anyReactor.callWhenRunning(lambda: Deferred.fromCoroutine(run()))
     anyReactor.run()

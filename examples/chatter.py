@@ -13,6 +13,7 @@ an edit control, this has standard input, which Twisted reads without blocking.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
 import sys
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 from chatsrvr import LIMITS, CMsg, units
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.stdio import StandardIO
 from twisted.protocols.basic import LineOnlyReceiver
@@ -36,6 +38,12 @@ from twisted_casync import (
     GetLastError,
     Serialized,
 )
+
+
+def PostQuitMessage() -> None:
+    """End the message loop; as in Windows no harm is done where it ends already, by Ctrl-C say."""
+    with contextlib.suppress(ReactorNotRunning):
+        reactor.stop()
 
 
 class CChatSocket(CSocket):
@@ -142,11 +150,11 @@ class Lines(LineOnlyReceiver):
         # Nobody reads what is said.
         self.m_pDoc.m_bLeaving = True
         self.m_pDoc.Disconnected()
-        reactor.stop()
+        PostQuitMessage()
 
     def connectionLost(self, reason: object = None) -> None:
         # All was written.
-        reactor.stop()
+        PostQuitMessage()
 
     def failed(self, failure: Failure) -> None:
         self.m_pDoc.Disconnected(failure.getErrorMessage())
@@ -157,7 +165,7 @@ async def chat(doc: CChatDoc, options: argparse.Namespace) -> None:
         await doc.ConnectSocket(options.lpszHostAddress, options.nHostPort)
     except OSError as problem:
         doc.m_strProblem = str(problem)
-        reactor.stop()
+        PostQuitMessage()
     else:
         StandardIO(Lines(doc))
 

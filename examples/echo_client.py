@@ -94,7 +94,8 @@ class CMyAsyncSocket(CAsyncSocket):
     def Finish(self, failed: bool = False) -> None:
         self.m_bFailed = failed
         self.Close()
-        reactor.stop()
+        # PostQuitMessage(0): as that, it may be asked for by what is told while the loop ends, at Ctrl-C.
+        reactor.callLater(0, reactor.stop)
 
 
 def main() -> int:

@@ -61,7 +61,8 @@ class CSender(CAsyncSocket):
         elif not self.m_parts:
             self.m_nStatus = 0
         self.Close()
-        reactor.stop()
+        # Not at once: a reactor that stops, at Ctrl-C, tells OnClose too, and can't be stopped twice.
+        reactor.callLater(0, reactor.stop)
 
 
 def main() -> int:

@@ -52,6 +52,36 @@ def test_server_stops_on_a_signal(command: tuple[str, ...], number: int) -> None
         assert server.stop(number) == (0, "")
 
 
+CLIENTS = [("echo_client.py",), ("awaited_echo.py", "ask"), ("urgent_sender.py",), ("chatter.py",)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", CLIENTS, ids=lambda command: command[0])
+def test_client_stops_on_a_signal(command: tuple[str, ...], number: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(LIMIT)
+        arguments = [*command[1:], "127.0.0.1", str(listener.getsockname()[1]), "hi"]
+        client = subprocess.Popen(
+            [sys.executable, str(EXAMPLES / command[0]), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+        )
+        with client:
+            assert client.stdin is not None
+            if command[0] == "chatter.py":
+                client.stdin.write(b"hello\n")
+                client.stdin.flush()
+            peer = listener.accept()[0]
+            with peer:
+                # It speaks in its reactor, which has taken the signals over by then.
+                assert peer.recv(1)
+                client.send_signal(number)
+                _, errors = client.communicate(timeout=LIMIT)
+    assert b"Traceback" not in errors
+
+
 @pytest.mark.parametrize("command", SERVERS, ids=lambda command: command[0])
 def test_server_says_why_it_cannot_listen(command: tuple[str, ...]) -> None:
     with Server(*command) as server:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import textwrap
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from _streams import refusingPort
@@ -119,6 +120,19 @@ def test_socket_programs_live_beside_the_protocols(application: Application) -> 
         child.waitFor(re.escape(answer))
         application.types(shown)
         application.types(shownOf("The application")[0])
+
+
+def test_a_class_of_it_is_served_with_metrics(application: Application) -> None:
+    application.write("beeper.py", blocks("Step 2")[0])
+    (command,) = re.findall(r"`(twistd -n casync --metrics [^`]*)`", STEPS["What to know"])
+    port, keeper = refusingPort()
+    keeper.close()
+    words = application.here(command).replace("9090", str(port)).split()
+    with Child([script("twistd"), "--pidfile=", *words[1:]], environment(), application.folder) as child:
+        child.listening("tcp")
+        application.types(shownOf("Step 2")[0])
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
+            assert b'casync_accepted_total{service="run",socket="Beep"} 1.0' in answer.read()
 
 
 def test_its_tests_need_no_port(application: Application) -> None:

@@ -15,9 +15,11 @@ import pytest
 pytest_plugins = ["pytester"]
 
 PAGE = Path(__file__).parent.parent / "docs" / "testing.md"
-BLOCKS = re.findall(r"^```python( trial)?\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```python( trial| conftest)?\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 PROGRAM = "\n".join(code for kind, code in BLOCKS if not kind)
-TRIAL = BLOCKS[0][1] + "\n".join(code for kind, code in BLOCKS if kind)
+TRIAL = BLOCKS[0][1] + "\n".join(code for kind, code in BLOCKS if kind == " trial")
+(CONFTEST,) = (code for kind, code in BLOCKS if kind == " conftest")
+REACTORS = re.findall(r"^    trial --reactor=(\w+) test_echo$", PAGE.read_text(), re.MULTILINE)
 
 
 def ran(pytester: pytest.Pytester, program: str, *options: str) -> pytest.RunResult:
@@ -53,6 +55,32 @@ def test_the_page_is_right(pytester: pytest.Pytester) -> None:
 def test_the_page_is_right_with_trial(tmp_path: Path) -> None:
     said = trial(tmp_path, TRIAL)
     assert "PASSED (successes=2)" in said and "status 0" in said
+
+
+NAMED = """
+from twisted.internet import reactor
+
+def test_which(no_open_sockets):
+    assert type(reactor).__name__ == {name!r}
+"""
+
+
+@pytest.mark.parametrize("reactor", REACTORS)
+def test_the_page_is_right_with_the_reactors_that_it_names(tmp_path: Path, reactor: str) -> None:
+    assert REACTORS == ["poll", "casync"]
+    said = trial(tmp_path, TRIAL, f"--reactor={reactor}")
+    assert "PASSED (successes=2)" in said and "status 0" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [([], "CAsyncReactor"), (["--reactor=asyncio"], "AsyncioSelectorReactor")],
+    ids=["given", "chosen"],
+)
+def test_pytest_runs_it_on_another_reactor(pytester: pytest.Pytester, options: list[str], name: str) -> None:
+    if not options:
+        pytester.makeconftest(CONFTEST)
+    ran(pytester, PROGRAM + NAMED.format(name=name), *options).assert_outcomes(passed=11)
 
 
 # -- what is imported

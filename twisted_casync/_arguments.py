@@ -9,7 +9,7 @@ from typing import Any
 
 from .winsock import WSAError
 
-__all__ = ["Rejected", "filled", "integer", "sent"]
+__all__ = ["Rejected", "filled", "integer", "sent", "unmade"]
 
 
 class Rejected(Exception):
@@ -20,6 +20,14 @@ class Rejected(Exception):
     def __init__(self, code: WSAError) -> None:
         super().__init__(code)
         self.code = code
+
+
+def unmade(one: object) -> TypeError:
+    """
+    What is wrong with an object that has none of our attributes.  C++ calls the constructor of a base class by itself;
+    Python does not, and would say that some C{_as_...} is missing, which nobody has heard of.
+    """
+    return TypeError(f"{type(one).__name__}.__init__ must call super().__init__() before anything else")
 
 
 def integer(value: Any, parameter: str) -> int:

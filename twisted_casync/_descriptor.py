@@ -15,9 +15,10 @@ nobody wants to hear of is the interest taken back, once.
 
 from __future__ import annotations
 
+import inspect
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from twisted.internet.interfaces import IReadDescriptor, IWriteDescriptor
 from twisted.logger import Logger
@@ -66,6 +67,19 @@ class SocketDescriptor(SocketOwner):
     """
 
     __slots__ = ()
+
+    # Whether what a handler gives is waited for; else a coroutine would be thrown away before its first line.
+    _as_mayWait: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """
+        @raise TypeError: a handler is C{async def}, or a generator that nobody decorated, and this is no C{CSocket}.
+        """
+        super().__init_subclass__(**arguments)
+        for name in () if cls._as_mayWait else HANDLERS.values():
+            handler = getattr(cls, name, None)
+            if inspect.iscoroutinefunction(handler) or inspect.isgeneratorfunction(handler):
+                raise TypeError(f"{cls.__name__}.{name} would never run: only the handlers of a CSocket can wait")
 
     def _as_abandon(self, code: WSAError, told: bool) -> None:
         """

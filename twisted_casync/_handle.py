@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from threading import get_ident
 from typing import Any, TypeVar, cast
 
-from ._arguments import Rejected, integer
+from ._arguments import Rejected, integer, unmade
 from ._binding import bind
 from ._conduit import Conduit, conduitOf
 from ._connecting import Attempt, hasFinished, phaseOf, unconnected
@@ -142,8 +142,13 @@ class Handle(Transfer):
     def _as_closed(self) -> None:
         """
         @raise Rejected: C{WSAEINVAL}, the object has a socket.  MFC asserts there; nothing is touched here.
+        @raise TypeError: the object was never made: its class has an C{__init__} that calls no other.
         """
-        if self._as_sock is not None:
+        try:
+            owned = self._as_sock is not None
+        except AttributeError:
+            raise unmade(self) from None
+        if owned:
             raise Rejected(WSAError.WSAEINVAL)
 
     def _as_openingWindow(self, conduit: Conduit | None = None) -> Any:
@@ -160,7 +165,12 @@ class Handle(Transfer):
             raise
 
     def Close(self) -> None:
-        if self._as_sock is not None and get_ident() != self._as_thread:
+        try:
+            elsewhere = self._as_sock is not None and get_ident() != self._as_thread
+        except AttributeError:
+            # The end of a with statement, which is not to hide what went wrong in it.
+            raise unmade(self) from None
+        if elsewhere:
             SetLastError(WSAError.WSANOTINITIALISED)
             return
         self._as_discard()

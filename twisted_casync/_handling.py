@@ -34,6 +34,8 @@ class Handling(CAsyncSocket):
 
     __slots__ = ("_as_aside", "_as_handler")
 
+    _as_mayWait = True
+
     def _as_blank(self) -> None:
         super()._as_blank()
         # The handler that has not ended.

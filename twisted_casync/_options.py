@@ -139,23 +139,23 @@ def decode(option: Row, lpOptionValue: Any, nOptionLen: Any) -> bool | int | LIN
                 raise TypeError("lpOptionValue must be a LINGER or a pair (l_onoff, l_linger)")
             onoff, seconds = (integer(part, "lpOptionValue") for part in lpOptionValue)
         else:
-            raw = bytes(_bytes(lpOptionValue, length, least))
+            raw = bytes(_bytes(lpOptionValue, length, least, "a LINGER, a pair (l_onoff, l_linger) or a buffer"))
             onoff, seconds = int.from_bytes(raw[:2], "little"), int.from_bytes(raw[2:4], "little")
         return LINGER(onoff & 0xFFFF, seconds & 0xFFFF)
     if isinstance(lpOptionValue, int):
         # The int that C++ would make of it; of an option that is one byte long Winsock looks at one byte of that.
         raw = (lpOptionValue & 0xFFFFFFFF).to_bytes(4, "little")
     else:
-        raw = bytes(_bytes(lpOptionValue, length, least))
+        raw = bytes(_bytes(lpOptionValue, length, least, "an int or a buffer"))
     number = int.from_bytes(raw[: option.size], "little", signed=option.type == INT)
     return bool(number) if option.type == BOOL else number
 
 
-def _bytes(value: Any, length: int | None, least: int) -> memoryview:
+def _bytes(value: Any, length: int | None, least: int, expected: str) -> memoryview:
     try:
         view = sent(value, length)
     except TypeError:
-        raise TypeError(f"lpOptionValue must be an int, a LINGER or a buffer, not {type(value).__name__}") from None
+        raise TypeError(f"lpOptionValue must be {expected}, not {type(value).__name__}") from None
     if len(view) < least:
         raise Rejected(WSAError.WSAEFAULT)
     return view

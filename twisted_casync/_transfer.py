@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from threading import get_ident
 from typing import Any, Final
 
-from ._arguments import Rejected, filled, integer, sent
+from ._arguments import Rejected, filled, integer, sent, unmade
 from ._descriptor import SocketDescriptor
 from ._ioctl import atMark
 from ._lookup import Lookup
@@ -71,8 +71,12 @@ class Transfer(SocketDescriptor):
         """
         @return: the socket.
         @raise Rejected: C{WSAENOTSOCK}, there is none; C{WSANOTINITIALISED}, this is not its thread.
+        @raise TypeError: the object was never made: its class has an C{__init__} that calls no other.
         """
-        sock = self._as_sock
+        try:
+            sock = self._as_sock
+        except AttributeError:
+            raise unmade(self) from None
         if sock is None:
             raise Rejected(WSAError.WSAENOTSOCK if isInitialised() else WSAError.WSANOTINITIALISED)
         if get_ident() != self._as_thread:

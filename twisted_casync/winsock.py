@@ -259,7 +259,7 @@ class WSAError(IntEnum):
     WSAEPROCLIM = 10067, "Too many processes."
     WSASYSNOTREADY = 10091, "Network subsystem is unavailable."
     WSAVERNOTSUPPORTED = 10092, "Winsock.dll version out of range."
-    WSANOTINITIALISED = 10093, "Successful WSAStartup not yet performed."
+    WSANOTINITIALISED = 10093, "WSAStartup not yet performed in this thread, or the socket is another thread's."
     WSASYSCALLFAILURE = 10107, "System call failure."
     WSAHOST_NOT_FOUND = 11001, "Host not found.", "EAI_NONAME"
     WSATRY_AGAIN = 11002, "Nonauthoritative host not found.", "EAI_AGAIN"

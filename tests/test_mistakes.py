@@ -1,0 +1,129 @@
+"""
+What who comes from C++ does wrong at first, and in which words it is said.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from twisted_casync import (
+    LINGER,
+    SO_KEEPALIVE,
+    SO_LINGER,
+    WSANOTINITIALISED,
+    CAsyncSocket,
+    CSocket,
+    GetLastError,
+    WSAError,
+)
+from twisted_casync._calls import HANDLERS
+from twisted_casync.testing import MemoryNetwork
+
+
+class Forgetful(CAsyncSocket):
+    """
+    Its constructor calls no other, which in C++ is how one is written.
+    """
+
+    def __init__(self, pDoc: object) -> None:
+        self.m_pDoc = pDoc
+
+
+class ForgetfulCSocket(CSocket):
+    def __init__(self, pDoc: object) -> None:
+        self.m_pDoc = pDoc
+
+
+OPENINGS: dict[str, Callable[[Any], object]] = {
+    "Create": lambda one: one.Create(),
+    "Socket": lambda one: one.Socket(),
+    "CreateEx": lambda one: one.CreateEx((2, 1, 0)),
+    "Attach": lambda one: one.Attach(0),
+    "Connect": lambda one: one.Connect("127.0.0.1", 7),
+    "Close": lambda one: one.Close(),
+    "SetSockOpt": lambda one: one.SetSockOpt(SO_KEEPALIVE, True),
+}
+
+
+@pytest.mark.parametrize(
+    ("make", "member"),
+    # A program's first call opens a socket; only the handlers' class has others where no wait comes first.
+    [*((Forgetful, member) for member in OPENINGS), *((ForgetfulCSocket, member) for member in list(OPENINGS)[:4])],
+)
+def test_a_constructor_that_was_not_called_is_named(make: Callable[[object], Any], member: str) -> None:
+    with pytest.raises(TypeError) as raised:
+        OPENINGS[member](make(None))
+    assert str(raised.value) == f"{make.__name__}.__init__ must call super().__init__() before anything else"
+    # It says all, without the attribute of ours that is missing.
+    assert raised.value.__suppress_context__
+
+
+def test_a_connection_is_not_accepted_into_what_was_not_made(memory_network: MemoryNetwork) -> None:
+    class Listener(CAsyncSocket):
+        def OnAccept(self, nErrorCode: int) -> None:
+            self.Accept(Forgetful(None))
+
+    listener, client = Listener(), CAsyncSocket()
+    assert listener.Create(7007) and listener.Listen() and client.Create()
+    client.Connect("127.0.0.1", 7007)
+    memory_network.settle()
+    (failure,) = memory_network.flushFailures()
+    assert failure.check(TypeError) and "Forgetful.__init__ must call super().__init__()" in failure.getErrorMessage()
+    client.Close()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        (SO_LINGER, 5, "a LINGER, a pair (l_onoff, l_linger) or a buffer, not int"),
+        (SO_LINGER, "on", "a LINGER, a pair (l_onoff, l_linger) or a buffer, not str"),
+        (SO_KEEPALIVE, LINGER(1, 5), "an int or a buffer, not LINGER"),
+        (SO_KEEPALIVE, "on", "an int or a buffer, not str"),
+    ],
+)
+def test_what_an_option_can_be_set_to_is_said(idle: Any, option: int, value: Any, expected: str) -> None:
+    with CAsyncSocket(idle) as one:
+        assert one.Create()
+        with pytest.raises(TypeError) as raised:
+            one.SetSockOpt(option, value)
+        assert str(raised.value) == f"lpOptionValue must be {expected}"
+
+
+async def waiting(self: Any, nErrorCode: int) -> None: ...
+
+
+def generating(self: Any, nErrorCode: int) -> Iterator[None]:
+    yield
+
+
+@pytest.mark.parametrize("handler", [waiting, generating])
+@pytest.mark.parametrize("name", HANDLERS)
+def test_a_handler_that_would_never_run_is_refused(name: str, handler: Any) -> None:
+    class Mixin:
+        pass
+
+    setattr(Mixin, name, handler)
+    with pytest.raises(TypeError) as raised:
+        type("Late", (Mixin, CAsyncSocket), {})
+    assert str(raised.value) == f"Late.{name} would never run: only the handlers of a CSocket can wait"
+    assert issubclass(type("Waiting", (Mixin, CSocket), {}), CSocket)
+
+
+def test_who_calls_from_another_thread_reads_about_threads(idle: Any) -> None:
+    errors: list[WSAError] = []
+
+    def elsewhere(one: CAsyncSocket) -> None:
+        assert one.GetPeerName() is None
+        errors.append(GetLastError())
+
+    with CAsyncSocket(idle) as one:
+        assert one.Create()
+        thread = threading.Thread(target=elsewhere, args=(one,))
+        thread.start()
+        thread.join()
+    assert errors == [WSANOTINITIALISED]
+    assert "another thread" in errors[0].message
