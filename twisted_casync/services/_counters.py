@@ -190,6 +190,11 @@ class Counters:
             tally.accepted += 1
             tally.connections.add(socket.fileno())
 
+    def stopped(self) -> None:
+        """Observing has ended: which connections end from now on is not seen, so that none counts as open."""
+        for tally in self._tallies.values():
+            tally.connections.clear()
+
     def _of(self, kind: type) -> _Tally:
         return self._tallies.setdefault(kind.__name__, _Tally())
 
