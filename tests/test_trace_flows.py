@@ -80,6 +80,19 @@ def test_urgent_bytes_and_those_only_looked_at_are_no_part_of_the_stream(tmp_pat
     assert found == [Flow("bytes", (2, 41), (3, 71))]
 
 
+def test_what_is_sent_before_an_urgent_byte_in_the_same_call_is_part_of_the_stream(tmp_path: Path) -> None:
+    found = flows(
+        tmp_path / "t",
+        *PAIR,
+        moved(30, 2, "Send", 3, 3, "MSG_OOB"),
+        moved(40, 2, "Send", 5),
+        moved(50, 3, "Receive", 1, 1, "MSG_OOB"),
+        moved(60, 3, "Receive", 2),
+        moved(70, 3, "Receive", 5),
+    )
+    assert found == [Flow("bytes", (2, 31), (3, 61)), Flow("bytes", (2, 41), (3, 71))]
+
+
 def test_a_connection_goes_to_who_accepts_it_and_an_end_to_who_is_told(tmp_path: Path) -> None:
     found = flows(
         tmp_path / "t",
