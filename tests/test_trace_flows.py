@@ -113,6 +113,30 @@ def test_a_connection_goes_to_who_accepts_it_and_an_end_to_who_is_told(tmp_path:
     ]
 
 
+def test_an_object_that_is_opened_again_begins_anew(tmp_path: Path) -> None:
+    again = {"t": 60, "socket": 2, "opened": 12, "local": "c:10", "peer": "s:1"}
+    found = flows(
+        tmp_path / "t",
+        *PAIR,
+        moved(30, 2, "Send", 10),
+        moved(35, 3, "Send", 10),
+        moved(40, 2, "Receive", 10),
+        call(50, 2, "Close"),
+        again,
+        {"t": 70, "socket": 4, "opened": 14, "local": "s:1", "peer": "c:10", "listener": 1},
+        moved(80, 4, "Send", 4),
+        moved(84, 4, "Send", 4),
+        moved(88, 2, "Receive", 4),
+        moved(90, 2, "Receive", 4),
+        {"t": 95, "socket": 4, "told": "OnClose", "n": 1},
+    )
+    assert found == [
+        Flow("bytes", (3, 36), (2, 41)),
+        Flow("bytes", (4, 81), (2, 89)),
+        Flow("bytes", (4, 85), (2, 91)),
+    ]
+
+
 def test_of_a_peer_that_is_not_in_the_trace_little_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "t"
     sends = [moved(t, 3, "Send", 1) for t in range(30, 1000)]

@@ -74,6 +74,9 @@ class Flows:
         @return: what ends with it.
         """
         number = line["socket"]
+        if "opened" in line:
+            # An object that is opened again has another connection.
+            self._ends.pop(number, None)
         if "local" in line or "peer" in line:
             socket = self._sockets[number]
             if socket.local and socket.peer:
