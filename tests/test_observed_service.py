@@ -115,7 +115,7 @@ async def test_what_it_shows_ends_after_the_service(tmp_path: Path) -> None:
 async def test_connections_that_outlive_it_do_not_count_as_open() -> None:
     beside = echo()
     beside.startService()
-    observed = ObservedService(MultiService(), "beside")  # type: ignore[no-untyped-call]
+    observed = ObservedService(MultiService(), "beside")
     observed.startService()
     with socket.create_connection(addressOf(beside), PATIENCE) as held:
         held.sendall(b"hello")
