@@ -13,7 +13,7 @@ from _bridged import LOCALHOST, Connecting, Remembering, Serving, viewOf
 from _reactors import LIMIT, WAYS, run
 from _resolvers import Never, Nobody
 from _streams import refusingPort
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import (
     CannotListenError,
     ConnectBindError,
@@ -148,6 +148,17 @@ def test_a_port_is_free_when_its_deferred_fires(view: Any) -> None:
     assert port.stopListening() is None
     assert "not listening" in repr(port)
     assert port.disconnected and not port.connected
+
+
+def test_who_gives_up_waiting_for_a_port_to_stop_does_not_have_it_listen_on(view: Any) -> None:
+    port = view.listenTCP(0, Factory(), interface=LOCALHOST)
+    given: list[Any] = []
+    stopping = port.stopListening()
+    stopping.addErrback(given.append)
+    stopping.cancel()
+    assert given[0].check(CancelledError)
+    run(view, lambda: port.disconnected)
+    assert port.socket is None
 
 
 def test_a_port_that_is_closed_at_once_lets_the_factory_s_failure_through(view: Any) -> None:

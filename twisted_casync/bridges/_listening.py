@@ -104,12 +104,15 @@ class Listener(CAsyncSocket):
         """
         Stop to listen.
 
-        @return: a Deferred that fires when the port is free; L{None} when it does not listen.
+        @return: a Deferred that fires when the port is free; L{None} when it does not listen.  To cancel it ends the
+            waiting, and not the stopping.
         """
         if self.socket is None:
             return None
         self.stopReading()
-        return deferLater(self.reactor, 0, self._closed)
+        stopped: Deferred[None] = Deferred()
+        deferLater(self.reactor, 0, self._closed).chainDeferred(stopped)
+        return stopped
 
     loseConnection = stopListening
 
