@@ -5,23 +5,20 @@ instructions of the interpreter, memory.  None of it depends on the machine's mo
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import pytest
+from _costs import functionCalls, instructions, systemCalls
 from _memory import connection, memoryReactor, turn
 from _reactors import must
-from _twistd import client
 
 from twisted_casync import CAsyncSocket
 from twisted_casync._window import nobody
-
-ROOT = Path(__file__).resolve().parent.parent
 
 MESSAGES = 1000
 
@@ -85,51 +82,20 @@ def echoes() -> Iterator[Callable[[int], None]]:
         one.Close()
 
 
-def counted(echoes: Callable[[int], None]) -> Counter[str]:
+def shared(code: CodeType) -> bool:
     """
-    The calls of functions, by the kind of the function, while the sockets are told.
+    @return: whether a function is the test's own, or one that a batch shares: no message's.
     """
-    calls: Counter[str] = Counter()
-
-    def profile(frame: Any, event: str, argument: Any) -> None:
-        # Those of the test itself, and those that a batch shares, are no message's.
-        if frame.f_code.co_name in ("counted", "run", "ready", "tell"):
-            return
-        if event == "call":
-            calls["Python"] += 1
-        elif event == "c_call":
-            calls["C"] += 1
-
-    sys.setprofile(profile)
-    try:
-        echoes(MESSAGES)
-    finally:
-        sys.setprofile(None)
-    return calls
+    return code.co_name in ("run", "ready", "tell")
 
 
 def test_a_message_calls_no_function_more(echoes: Callable[[int], None]) -> None:
-    calls = counted(echoes)
+    calls = functionCalls(partial(echoes, MESSAGES), shared)
     assert {kind: count / MESSAGES for kind, count in calls.items()} == FUNCTION_CALLS
 
 
 def test_a_message_takes_no_instruction_more(echoes: Callable[[int], None]) -> None:
-    count = 0
-
-    def trace(frame: Any, event: str, argument: Any) -> Any:
-        nonlocal count
-        if frame.f_code.co_name in ("run", "ready"):
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        count += event == "opcode"
-        return trace
-
-    sys.settrace(trace)
-    try:
-        echoes(100)
-    finally:
-        sys.settrace(None)
-    assert count / 100 <= INSTRUCTIONS
+    assert instructions(partial(echoes, 100), ("run", "ready")) / 100 <= INSTRUCTIONS
 
 
 def test_messages_leave_no_memory_behind(echoes: Callable[[int], None]) -> None:
@@ -141,14 +107,7 @@ def test_messages_leave_no_memory_behind(echoes: Callable[[int], None]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("server", ["window", "casync"])
 def test_a_message_and_a_connection_make_no_system_call_more(server: str, tmp_path: Path) -> None:
-    for program in ("strace", "cc"):
-        client(program)
-    found = tmp_path / "found.json"
-    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--scenes", *SYSTEM_CALLS, "--servers", server]
-    subprocess.run([*command, "--rounds", "1", "--json", str(found)], check=True, capture_output=True, timeout=120)
-    measured = json.loads(found.read_text())["measured"]
-    for scene, (calls, registrations) in SYSTEM_CALLS.items():
-        (one,) = measured[scene][server]
-        values = one["values"]
+    for scene, values in systemCalls(server, SYSTEM_CALLS, tmp_path).items():
+        calls, registrations = SYSTEM_CALLS[scene]
         assert values["calls"] <= calls, values
         assert values["registering"] <= registrations + 0.01, values

@@ -8,11 +8,13 @@ from __future__ import annotations
 import gc
 import sys
 import tracemalloc
-from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
+from types import CodeType
 from typing import Any
 
 import pytest
+from _costs import functionCalls, instructions
 from _reactors import must
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
@@ -149,43 +151,20 @@ def echoes(here: Here) -> Callable[[int], None]:
     return run
 
 
+def outside(code: CodeType) -> bool:
+    """
+    @return: whether a function is the test's own, and no message's.
+    """
+    return code.co_filename == __file__ and code.co_name != "OnReceive"
+
+
 def test_a_message_calls_no_function_more(echoes: Callable[[int], None]) -> None:
-    calls: Counter[str] = Counter()
-
-    def profile(frame: Any, event: str, argument: Any) -> None:
-        # The test's own are no message's.
-        if frame.f_code.co_filename == __file__ and frame.f_code.co_name != "OnReceive":
-            return
-        if event == "call":
-            calls["Python"] += 1
-        elif event == "c_call":
-            calls["C"] += 1
-
-    sys.setprofile(profile)
-    try:
-        echoes(MESSAGES)
-    finally:
-        sys.setprofile(None)
+    calls = functionCalls(partial(echoes, MESSAGES), outside)
     assert {kind: count / MESSAGES for kind, count in calls.items()} == FUNCTION_CALLS
 
 
 def test_a_message_takes_no_instruction_more(echoes: Callable[[int], None]) -> None:
-    count = 0
-
-    def trace(frame: Any, event: str, argument: Any) -> Any:
-        nonlocal count
-        if frame.f_code.co_name in ("run", "write"):
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        count += event == "opcode"
-        return trace
-
-    sys.settrace(trace)
-    try:
-        echoes(100)
-    finally:
-        sys.settrace(None)
-    assert count / 100 <= INSTRUCTIONS
+    assert instructions(partial(echoes, 100), ("run", "write")) / 100 <= INSTRUCTIONS
 
 
 def test_messages_leave_no_memory_behind(echoes: Callable[[int], None]) -> None:

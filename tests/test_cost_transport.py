@@ -5,10 +5,8 @@ transports: one that comes, has a message echoed, and goes.
 
 from __future__ import annotations
 
-import json
 import select
 import socket
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -16,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _costs import systemCalls
 from _reactors import LIMIT, reactorOf
-from _twistd import client
 from twisted.internet.protocol import Protocol, ServerFactory
 
 from twisted_casync.bridges import overCAsyncSockets
 
-ROOT = Path(__file__).resolve().parent.parent
 LOCALHOST = "127.0.0.1"
 
 AT_ONCE = 16
@@ -115,11 +112,6 @@ def test_a_connection_calls_no_more_functions_than_one_of_twisted_s_own(way: str
 @pytest.mark.slow
 @pytest.mark.parametrize("server", ["over", "over-casync"])
 def test_nor_does_it_make_more_system_calls(server: str, tmp_path: Path) -> None:
-    for program in ("strace", "cc"):
-        client(program)
-    found = tmp_path / "found.json"
-    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--scenes", "calls-connect", "--servers", server]
-    subprocess.run([*command, "--rounds", "1", "--json", str(found)], check=True, capture_output=True, timeout=120)
-    (one,) = json.loads(found.read_text())["measured"]["calls-connect"][server]
-    assert one["values"]["calls"] <= SYSTEM_CALLS, one
-    assert one["values"]["registering"] <= 2.01, one
+    values = systemCalls(server, ["calls-connect"], tmp_path)["calls-connect"]
+    assert values["calls"] <= SYSTEM_CALLS, values
+    assert values["registering"] <= 2.01, values
