@@ -231,7 +231,7 @@ async def test_a_service_that_stops_leaves_the_socket_and_can_start_again(given:
             tcp.accept()[0].close()
 
 
-class Refusing(CAsyncSocket):
+class Refusing(EchoListener):
     def Attach(self, hSocket: Any, lEvent: int = 0) -> bool:
         return False
 
