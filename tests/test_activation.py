@@ -16,7 +16,6 @@ import pytest_twisted
 from _twistd import PATIENCE, Child, client, environment, script
 from twisted.python.usage import UsageError
 
-from twisted_casync import CAsyncSocket
 from twisted_casync._where import CannotListen, _inherited, _place, parseWhere
 from twisted_casync._where._inherited import Inherited, passed
 from twisted_casync.services import AsyncSocketService
