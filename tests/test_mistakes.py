@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from _tls import client, server
+from twisted.internet.ssl import CertificateOptions
 
 from twisted_casync import (
+    INVALID_SOCKET,
     LINGER,
     SO_KEEPALIVE,
     SO_LINGER,
@@ -21,7 +24,10 @@ from twisted_casync import (
     WSAError,
 )
 from twisted_casync._calls import HANDLERS
+from twisted_casync.bridges import connectOver, listenOver
+from twisted_casync.services import AsyncSocketService
 from twisted_casync.testing import MemoryNetwork
+from twisted_casync.tls import connectTLS
 
 
 class Forgetful(CAsyncSocket):
@@ -127,3 +133,58 @@ def test_who_calls_from_another_thread_reads_about_threads(idle: Any) -> None:
         thread.join()
     assert errors == [WSANOTINITIALISED]
     assert "another thread" in errors[0].message
+
+
+# -- services, endpoints and TLS
+
+
+class Connection(CAsyncSocket):
+    """
+    What is accepted, given as what accepts.
+    """
+
+    def OnReceive(self, nErrorCode: int) -> None: ...
+
+
+PLACE = ["tcp:0:interface=127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("factory", "where", "why"),
+    [
+        (Connection, PLACE[0], r"where must be several descriptions, as \['tcp:0:interface=127.0.0.1'\], not a str"),
+        (Connection(), PLACE, "factory: expected .* it is an object; its class Connection makes new ones"),
+        (dict, PLACE, "factory: expected a subclass of CAsyncSocket, .* it is the class dict, which is none"),
+        (None, PLACE, "factory: expected .* it is of type NoneType"),
+    ],
+)
+def test_what_a_service_can_not_be_made_of(factory: Any, where: Any, why: str) -> None:
+    with pytest.raises(TypeError, match=why):
+        AsyncSocketService(factory, where)
+
+
+@pytest.mark.parametrize(
+    ("factory", "where", "missing"), [(Connection, "tcp:0", "OnAccept"), (CAsyncSocket, "udp:0", "OnReceive")]
+)
+def test_a_class_that_would_serve_nobody_makes_no_service(factory: Any, where: str, missing: str) -> None:
+    with pytest.raises(ValueError, match=f"{where}: .*{factory.__name__}.* has no {missing} of its own"):
+        AsyncSocketService(factory, [where])
+
+
+@pytest.mark.parametrize(("over", "maker"), [(connectOver, "clientFromString"), (listenOver, "serverFromString")])
+def test_a_description_is_no_endpoint(over: Callable[..., object], maker: str) -> None:
+    with pytest.raises(TypeError, match=f"not 'tcp:localhost:80'; twisted.internet.endpoints.{maker} makes one"):
+        over(CAsyncSocket(), "tcp:localhost:80")
+
+
+def test_a_port_over_TLS_is_a_number_too() -> None:
+    with pytest.raises(TypeError, match="port must be an int, not str"):
+        connectTLS(CAsyncSocket(), "localhost", "443", client())  # type: ignore[call-overload]
+
+
+def test_the_options_of_a_server_verify_no_other_and_do_not_connect() -> None:
+    for options in (server(), CertificateOptions(), object()):
+        sock = CAsyncSocket()
+        with pytest.raises(TypeError, match=r"a client's, as clientOptions\('localhost'\) gives, not \w+"):
+            connectTLS(sock, "localhost", 443, options)
+        assert sock.m_hSocket == INVALID_SOCKET

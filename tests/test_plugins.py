@@ -402,5 +402,5 @@ def test_a_kind_that_a_plugin_of_another_make_does_not_serve_ends_the_start() ->
 
     with pytest.raises(CannotListen, match=r"cannot listen on udp:0: no datagrams here"):
         AsyncSocketService(factory, ["udp:0"]).startService()
-    with pytest.raises(TypeError, match="has made a int, expected a CAsyncSocket"):
+    with pytest.raises(TypeError, match="has made 5, expected a CAsyncSocket"):
         AsyncSocketService(lambda kind: 5, ["udp:0"]).startService()  # type: ignore[arg-type, return-value]

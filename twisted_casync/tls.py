@@ -21,11 +21,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from . import FD_ALL_EVENTS, CAsyncSocket, CSocket
+from ._arguments import integer
 from ._threads import reactorOf
 from .bridges import connectOver, listenOver, overCAsyncSockets, transportOf
 
 # First of what needs it: it says what is missing.
-from .bridges._tlsoptions import File, Trust, clientOptions, serverOptions
+from .bridges._tlsoptions import File, Trust, clientOptions, isClients, serverOptions
 
 # isort: split
 from twisted.internet import ssl
@@ -114,15 +115,17 @@ def connectTLS(
     @param lEvent: what to select.
     @param timeout: how many seconds the connection may take, and then the handshake: C{OnConnect(WSAETIMEDOUT)}.
     @return: of a C{CSocket} a Deferred, as C{CSocket.Connect} gives; else L{None}.
+    @raise TypeError: C{options} are not a client's: a server's don't say who the server is to prove to be.
     @raise ValueError: the socket is open; C{host} can't be a name.
     @raise OSError: this is not the reactor's thread (C{WSANOTINITIALISED}).
     """
     reactor = reactorOf(sock._as_asked)
-    endpoint = TLSEndpoint(
-        HostnameEndpoint(overCAsyncSockets(reactor), host, port, timeout),
-        clientOptions(host) if options is None else options,
-        reactor,
-    )
+    if options is None:
+        options = clientOptions(host)
+    elif not isClients(options):
+        raise TypeError(f"options must be a client's, as clientOptions({host!r}) gives, not {type(options).__name__}")
+    where = HostnameEndpoint(overCAsyncSockets(reactor), host, integer(port, "port"), timeout)
+    endpoint = TLSEndpoint(where, options, reactor)
     return connectOver(sock, endpoint, lEvent, reactor=reactor, handshake=timeout)
 
 

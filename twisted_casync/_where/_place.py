@@ -91,7 +91,7 @@ class Place(ABC):
         except ValueError as error:
             raise CannotListen(self, str(error)) from error
         if not isinstance(listener, CAsyncSocket):
-            raise TypeError(f"{factory!r} has made a {type(listener).__name__}, expected a CAsyncSocket")
+            raise TypeError(f"{factory!r} has made {listener!r}, expected a CAsyncSocket")
         opened = Opened(listener)
         try:
             reason = self._listen(opened)

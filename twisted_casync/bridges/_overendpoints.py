@@ -146,6 +146,17 @@ class Once(Factory):
         return self._protocol
 
 
+def _checkEndpoint(endpoint: object, method: str, maker: str) -> None:
+    """
+    @raise TypeError: it is no endpoint, but its description, say.
+    """
+    if not hasattr(endpoint, method):
+        raise TypeError(
+            f"endpoint must be one that can {method}, not {endpoint!r}; "
+            f"twisted.internet.endpoints.{maker} makes one of a description"
+        )
+
+
 @overload
 def connectOver(
     sock: CSocket,
@@ -186,9 +197,11 @@ def connectOver(
     @param reactor: the reactor of the endpoint; L{None} for the global one.
     @param handshake: how many seconds the handshake may take, where the endpoint leads through TLS.
     @return: of a C{CSocket} a Deferred, as C{CSocket.Connect} gives; else L{None}.
+    @raise TypeError: C{endpoint} is none.
     @raise ValueError: the socket is open.
     @raise OSError: it can't be attached; this is not its thread (C{WSANOTINITIALISED}).
     """
+    _checkEndpoint(endpoint, "connect", "clientFromString")
     protocol = _Connecting(sock, lEvent, reactor, handshake)
     connected = sock._as_wait(CONNECT, sock._as_connected) if isinstance(sock, CSocket) else None
     protocol.waiting = endpoint.connect(Once(protocol))
@@ -215,8 +228,10 @@ def listenOver(
     @param handshake: how many seconds a handshake may take, where the endpoint's connections are TLS.  Who takes longer
         is cut off, and never waits to be accepted.
     @return: a Deferred that fires with the port when the socket listens, and fails as the endpoint does.
+    @raise TypeError: C{endpoint} is none.
     @raise ValueError: the socket is open.
     """
+    _checkEndpoint(endpoint, "listen", "serverFromString")
     checkedClosed(sock)
     ports: list[IListeningPort] = []
 

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
 from twisted.python.filepath import FilePath
 
 try:
@@ -26,7 +26,7 @@ except ImportError as _missing:
         f"TLS needs pyOpenSSL and service-identity: pip install 'twisted_casync[tls]' ({_missing})"
     ) from None
 
-__all__ = ["File", "Trust", "clientOptions", "serverOptions"]
+__all__ = ["File", "Trust", "clientOptions", "isClients", "serverOptions"]
 
 File: TypeAlias = str | os.PathLike[str]
 
@@ -119,6 +119,15 @@ def clientOptions(
         acceptableProtocols=list(protocols) or None,
         extraCertificateOptions=keys,
     )
+
+
+def isClients(options: object) -> bool:
+    """
+    @return: whether these are the options of a client, which know who the server is to prove to be.  Those that serve
+        both sides, as Twisted's C{CertificateOptions}, don't: a client with them would take any name for the right one.
+    """
+    creates = IOpenSSLClientConnectionCreator.providedBy(options)
+    return bool(creates and not IOpenSSLServerConnectionCreator.providedBy(options))
 
 
 def _spoken(ours: Sequence[bytes], connection: SSL.Connection, theirs: Sequence[bytes]) -> Any:

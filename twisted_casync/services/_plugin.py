@@ -10,7 +10,7 @@ from zope.interface import implementer
 from twisted_casync import CAsyncSocket, IAsyncSocketService
 from twisted_casync.services._naming import Unusable, resolve
 
-__all__ = ["SocketService", "isSocketClass", "whyNotMade"]
+__all__ = ["SocketService", "isSocketClass", "whyNotMade", "whySilent"]
 
 
 def isSocketClass(thing: object) -> bool:
@@ -29,6 +29,21 @@ def whyNotMade(thing: object) -> str | None:
     else:
         what = f"of type {type(thing).__name__}"
     return f"expected a subclass of CAsyncSocket, or a function that makes a socket, and it is {what}"
+
+
+# What a listening object of each kind is told of what comes; one that leaves it alone would never answer.
+_HANDLERS = {"stream": "OnAccept", "datagram": "OnReceive"}
+
+
+def whySilent(thing: object, kind: str) -> str | None:
+    """Why a class of sockets would serve nobody; None for one that would, and for a function, which does not tell.
+
+    kind: "stream" or "datagram".
+    """
+    handler = _HANDLERS[kind]
+    if isSocketClass(thing) and getattr(thing, handler) is getattr(CAsyncSocket, handler):
+        return f"has no {handler} of its own, so it can't serve {kind}s"
+    return None
 
 
 @implementer(IAsyncSocketService)

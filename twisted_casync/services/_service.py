@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from twisted_casync import CAsyncSocket
 from twisted_casync._where import CannotListen, Opened, Place, parseWhere
 from twisted_casync.services._limits import Limited, Limiter, Limits
+from twisted_casync.services._plugin import isSocketClass, whyNotMade, whySilent
 from twisted_casync.services._starting import endingTwistd
 
 __all__ = ["AsyncSocketService", "Draining"]
@@ -42,7 +43,7 @@ class AsyncSocketService(Service):
     factory: a subclass of CAsyncSocket, which is called without arguments; or a function that is called with
         "stream" or "datagram" and returns a new CAsyncSocket without a socket. It makes one for each place. The
         service binds it and, for a stream, tells it to listen; from then on its handlers serve.
-    where: server descriptions, as "tcp:7007:interface=127.0.0.1".
+    where: server descriptions, as ["tcp:7007:interface=127.0.0.1"].
     grace: seconds that accepted connections may take to finish when the service is stopped.
     limits: what peers are allowed, at all places together; streams keep to it that are StreamListeners.
     reactor: measures time; None means the global reactor.
@@ -52,7 +53,8 @@ class AsyncSocketService(Service):
     them can't be opened, none stays open, a line of the log says so, and twisted.internet.error.CannotListenError is
     raised: twistd exits with status 1, and no traceback. A service that was stopped can be started again.
 
-    Raises ValueError for a bad description, or that of a socket that systemd has not passed.
+    Raises TypeError for what makes no sockets, and for a description that stands alone; ValueError for a bad
+    description, that of a socket that systemd has not passed, and a class that has no handler for what comes there.
     """
 
     _log = Logger()
@@ -66,9 +68,15 @@ class AsyncSocketService(Service):
         limits: Limits = _USUAL,
         reactor: Any = None,
     ) -> None:
+        if wrong := whyNotMade(factory):
+            raise TypeError(f"factory: {wrong}")
+        if isinstance(where, str):
+            raise TypeError(f"where must be several descriptions, as [{where!r}], not a str")
         self._factory = _maker(factory)
         self._places = [place if isinstance(place, Place) else parseWhere(place) for place in where]
         for place in self._places:
+            if wrong := whySilent(factory, place.kind):
+                raise ValueError(f"{place.description}: {factory!r} {wrong}")
             # Now, since twistd may become another process before it opens them.
             place.check()
         self._grace = grace
@@ -150,6 +158,6 @@ def _release(results: Any, limiter: Limiter | None) -> Any:
 
 
 def _maker(factory: Any) -> Callable[[str], CAsyncSocket]:
-    if isinstance(factory, type) and issubclass(factory, CAsyncSocket):
+    if isSocketClass(factory):
         return lambda kind: factory()
     return factory  # type: ignore[no-any-return]

@@ -14,13 +14,9 @@ from twisted_casync import CAsyncSocket, IAsyncSocketService
 from twisted_casync.services._limits import Limited, Limits
 from twisted_casync.services._naming import Unusable, resolve
 from twisted_casync.services._options import ServiceOptions
-from twisted_casync.services._plugin import isSocketClass, whyNotMade
+from twisted_casync.services._plugin import isSocketClass, whyNotMade, whySilent
 
 __all__ = ["RunOptions", "run"]
-
-# What a listening object of each kind is told of what comes; one that leaves it alone would never answer.
-_HANDLERS = {"stream": "OnAccept", "datagram": "OnReceive"}
-
 
 class RunOptions(ServiceOptions):
     """The command line of run: what is to listen, and where. After parsing, `self["socket"]` is what it names."""
@@ -67,11 +63,8 @@ def _check(name: str, found: Any, place: Any) -> None:
         raise usage.UsageError(f"{name} can't be called as {found.__name__}({call}): {error}") from error
     except ValueError:
         pass  # It is not written in Python, and doesn't tell what it takes.
-    handler = _HANDLERS[place.kind]
-    if isSocketClass(found) and getattr(found, handler) is getattr(CAsyncSocket, handler):
-        raise usage.UsageError(
-            f"{place.description}: {name} has no {handler} of its own, so it can't serve {place.kind}s"
-        )
+    if wrong := whySilent(found, place.kind):
+        raise usage.UsageError(f"{place.description}: {name} {wrong}")
 
 
 @implementer(IAsyncSocketService)
