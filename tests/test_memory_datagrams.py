@@ -160,10 +160,14 @@ def test_a_port_is_taken_for_datagrams_and_not_for_streams(network: MemoryNetwor
         assert failed(WSAError.WSAEADDRINUSE, Recorder().Create(7, SOCK_DGRAM, lpszSocketAddress=host))
     must(Recorder().Create(7, lpszSocketAddress=HERE))
     mailbox(7, "127.0.0.2")
+    # Who asks for none gets one that is free.
+    _, port = must(mailbox().GetSockName())
+    mailbox(port + 1)
+    mailbox()
 
 
 def test_who_shares_a_port_gets_what_comes_by_the_best_name(network: MemoryNetwork) -> None:
-    sockets = {name: Recorder() for name in ("wildcard", "first", "last", "connected")}
+    sockets = {name: Recorder() for name in ("connected", "first", "last", "wildcard")}
     for name, sock in sockets.items():
         must(sock.Socket(SOCK_DGRAM))
         must(sock.SetSockOpt(SO_REUSEADDR, True))

@@ -224,9 +224,7 @@ class Mailbox(Conduit):
         room = memoryview(buffer).cast("B")
         if room.readonly:
             raise TypeError("a buffer to receive into is not to be read-only")
-        if not flags & _PEEK:
-            # Not one with which the members only look.
-            self.mayFail("Receive")
+        self.mayFail("Receive")
         self._fail()
         if not self._mail:
             raise failing(WSAError.WSAEWOULDBLOCK)
