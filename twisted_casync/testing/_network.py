@@ -2,7 +2,7 @@
 A network in memory, on a clock of its own: what a program's sockets do over it happens when a test says so.
 
 It stands in the place of a reactor: a C{CAsyncSocket} that is made with it, or while it is the thread's
-(L{MemoryNetwork.installed}), has no descriptor; all else is as over TCP.  Nothing arrives, and no handler is called,
+(L{MemoryNetwork.installed}), has no descriptor; all else is as over TCP or UDP.  Nothing arrives, and no handler is called,
 but in L{MemoryNetwork.step} and its kin; the same program does the same each time.
 """
 
@@ -330,7 +330,7 @@ class MemoryNetwork(Clock):
         Have a call fail, as it does when the system call beneath it fails.
 
         @param member: C{"Create"}, C{"Bind"}, C{"Listen"}, C{"Connect"}, C{"Accept"}, C{"Receive"}, C{"Send"} or
-            C{"ShutDown"}.
+            C{"ShutDown"}; a C{ReceiveFrom} is a C{Receive}, and a C{SendTo} a C{Send}.
         @param code: the error.
         @param sock: whose; L{None}: of the socket of this network that makes the next such call.
         @param times: how many of its calls fail.
