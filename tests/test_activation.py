@@ -16,7 +16,6 @@ import pytest_twisted
 from _twistd import PATIENCE, Child, client, environment, script
 from twisted.python.usage import UsageError
 
-from twisted_casync import CAsyncSocket
 from twisted_casync._where import CannotListen, _inherited, _place, parseWhere
 from twisted_casync._where._inherited import Inherited, passed
 from twisted_casync.services import AsyncSocketService
@@ -231,7 +230,7 @@ async def test_a_service_that_stops_leaves_the_socket_and_can_start_again(given:
             tcp.accept()[0].close()
 
 
-class Refusing(CAsyncSocket):
+class Refusing(EchoListener):
     def Attach(self, hSocket: Any, lEvent: int = 0) -> bool:
         return False
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from _play import Script, played, turns
-from _reactors import Recorder, must
+from _reactors import LIMIT, Recorder, must
 from _resolvers import Never
 from _streams import LOCALHOST, accepted, beginConnect, listening, portOf, told
 
 from twisted_casync import (
+    FD_OOB,
     FD_READ,
     FIONBIO,
     INVALID_SOCKET,
@@ -171,6 +172,27 @@ def test_only_a_socket_is_assigned(idle: Any) -> None:
     assert one.Assign(Recorder(idle)) is False
     assert GetLastError() == WSAError.WSAENOTSOCK
     assert int(one) == handle
+
+
+@duplicates
+@played
+def test_a_duplicate_resets_nothing_for_an_urgent_byte_that_the_other_received(
+    reactor: Any, duplicate: Duplicate
+) -> Script:
+    child, peer = accepted(reactor)
+    must(child.AsyncSelect(FD_OOB))
+    with peer:
+        peer.settimeout(LIMIT)
+        peer.sendall(b"before")
+        peer.send(b"!", MSG_OOB)
+        yield lambda: "OnOutOfBandData" in child.names()
+        assert child.Receive(bytearray(1), 1, MSG_OOB) == 1
+        other = duplicate(child)
+        must(other.AsyncSelect(0))
+        child.Close()
+        assert other.Receive(bytearray(9)) == 6
+        other.Close()
+        assert peer.recv(1) == b""
 
 
 def test_a_copy_has_the_attributes_also_where_there_is_no_socket(idle: Any) -> None:

@@ -209,6 +209,23 @@ def test_a_connection_that_fails_to_end_keeps_no_other_from_it() -> None:
     assert any("can't be ended" in line for line in lines(events))
 
 
+def test_a_connection_that_fails_to_hear_of_its_limit_is_limited_all_the_same() -> None:
+    class Deaf(FakeConnection):
+        def limited(self, limit: str) -> None:
+            raise RuntimeError("not today")
+
+    clock = Clock()
+    limiter = Limiter(Limits(connections=2, idle=4), clock)
+    with capturedLogs() as events:
+        bad, good, refused = Deaf(limiter), FakeConnection(limiter), Deaf(limiter)
+        clock.pump([1] * 5)
+    assert (bad.admitted, good.admitted, refused.admitted) == (True, True, False)
+    assert bad.end == good.end == "finished"
+    assert lines(events).count(f"limited() of {PEER} failed") == 2
+    limiter.stop()
+    assert clock.getDelayedCalls() == []
+
+
 # -- real connections
 
 

@@ -5,11 +5,12 @@ What who comes from C++ does wrong at first, and in which words it is said.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
 import pytest
 from _tls import client, server
+from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.ssl import CertificateOptions
 
 from twisted_casync import (
@@ -106,17 +107,41 @@ def generating(self: Any, nErrorCode: int) -> Iterator[None]:
     yield
 
 
-@pytest.mark.parametrize("handler", [waiting, generating])
-@pytest.mark.parametrize("name", HANDLERS)
-def test_a_handler_that_would_never_run_is_refused(name: str, handler: Any) -> None:
-    class Mixin:
-        pass
+async def both(self: Any, nErrorCode: int) -> AsyncIterator[None]:
+    yield
 
-    setattr(Mixin, name, handler)
+
+Waits = Generator[Deferred[bytes], bytes, None]
+
+
+def mixed(name: str, handler: Any) -> type:
+    return type("Mixin", (), {name: handler})
+
+
+@pytest.mark.parametrize("name", HANDLERS)
+def test_a_handler_that_waits_is_refused_where_nobody_waits_for_it(name: str) -> None:
     with pytest.raises(TypeError) as raised:
-        type("Late", (Mixin, CAsyncSocket), {})
+        type("Late", (mixed(name, waiting), CAsyncSocket), {})
     assert str(raised.value) == f"Late.{name} would never run: only the handlers of a CSocket can wait"
-    assert issubclass(type("Waiting", (Mixin, CSocket), {}), CSocket)
+    assert issubclass(type("Waiting", (mixed(name, waiting), CSocket), {}), CSocket)
+
+
+@pytest.mark.parametrize("kind", [CAsyncSocket, CSocket])
+@pytest.mark.parametrize("handler", [generating, both])
+@pytest.mark.parametrize("name", HANDLERS)
+def test_a_handler_that_yields_to_nobody_is_refused(name: str, handler: Any, kind: type) -> None:
+    with pytest.raises(TypeError) as raised:
+        type("Late", (mixed(name, handler), kind), {})
+    assert str(raised.value) == f"Late.{name} would never run: it has a yield, and no @inlineCallbacks"
+
+
+def test_a_handler_that_yields_to_inlineCallbacks_is_none_of_these() -> None:
+    class Waiting(CSocket):
+        @inlineCallbacks
+        def OnReceive(self, nErrorCode: int) -> Waits:  # type: ignore[override]  # a CSocket's handlers can wait
+            yield self.Receive(1)
+
+    assert issubclass(Waiting, CSocket)
 
 
 def test_who_calls_from_another_thread_reads_about_threads(idle: Any) -> None:

@@ -111,6 +111,24 @@ async def test_what_it_shows_ends_after_the_service(tmp_path: Path) -> None:
     assert observers == []
 
 
+@pytest_twisted.ensureDeferred  # type: ignore[untyped-decorator]
+async def test_connections_that_outlive_it_do_not_count_as_open() -> None:
+    beside = echo()
+    beside.startService()
+    observed = ObservedService(MultiService(), "beside")
+    observed.startService()
+    with socket.create_connection(addressOf(beside), PATIENCE) as held:
+        held.sendall(b"hello")
+        assert await deferToThread(held.recv, 5, socket.MSG_WAITALL) == b"hello"
+        assert observed.counts().active == 1
+        await observed.stopService()
+    await beside.stopService()
+    assert observed.counts().active == 0
+    observed.startService()
+    assert (observed.counts().accepted, observed.counts().active) == (1, 0)
+    await observed.stopService()
+
+
 def test_what_can_not_be_shown_leaves_nothing_observed(tmp_path: Path) -> None:
     observed = ObservedService(echo(), "echo", trace=tmp_path / "no" / "trace.jsonl")
     with capturedLogs() as events, pytest.raises(FileNotFoundError):

@@ -80,6 +80,19 @@ def test_urgent_bytes_and_those_only_looked_at_are_no_part_of_the_stream(tmp_pat
     assert found == [Flow("bytes", (2, 41), (3, 71))]
 
 
+def test_what_is_sent_before_an_urgent_byte_in_the_same_call_is_part_of_the_stream(tmp_path: Path) -> None:
+    found = flows(
+        tmp_path / "t",
+        *PAIR,
+        moved(30, 2, "Send", 3, 3, "MSG_OOB"),
+        moved(40, 2, "Send", 5),
+        moved(50, 3, "Receive", 1, 1, "MSG_OOB"),
+        moved(60, 3, "Receive", 2),
+        moved(70, 3, "Receive", 5),
+    )
+    assert found == [Flow("bytes", (2, 31), (3, 61)), Flow("bytes", (2, 41), (3, 71))]
+
+
 def test_a_connection_goes_to_who_accepts_it_and_an_end_to_who_is_told(tmp_path: Path) -> None:
     found = flows(
         tmp_path / "t",
@@ -97,6 +110,30 @@ def test_a_connection_goes_to_who_accepts_it_and_an_end_to_who_is_told(tmp_path:
         Flow("connection", (2, 6), (1, 22)),
         Flow("end of stream", (2, 31), (3, 40)),
         Flow("end of stream", (3, 51), (2, 60)),
+    ]
+
+
+def test_an_object_that_is_opened_again_begins_anew(tmp_path: Path) -> None:
+    again = {"t": 60, "socket": 2, "opened": 12, "local": "c:10", "peer": "s:1"}
+    found = flows(
+        tmp_path / "t",
+        *PAIR,
+        moved(30, 2, "Send", 10),
+        moved(35, 3, "Send", 10),
+        moved(40, 2, "Receive", 10),
+        call(50, 2, "Close"),
+        again,
+        {"t": 70, "socket": 4, "opened": 14, "local": "s:1", "peer": "c:10", "listener": 1},
+        moved(80, 4, "Send", 4),
+        moved(84, 4, "Send", 4),
+        moved(88, 2, "Receive", 4),
+        moved(90, 2, "Receive", 4),
+        {"t": 95, "socket": 4, "told": "OnClose", "n": 1},
+    )
+    assert found == [
+        Flow("bytes", (3, 36), (2, 41)),
+        Flow("bytes", (4, 81), (2, 89)),
+        Flow("bytes", (4, 85), (2, 91)),
     ]
 
 

@@ -4,7 +4,10 @@ Urgent data on every reactor: it arrives, it is told of once, and no way of rece
 
 from __future__ import annotations
 
+import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -285,6 +288,37 @@ def test_Close_after_a_last_urgent_byte_resets_nothing(reactor: Any, half: bool,
         yield turns()
         child.Close()
         assert ending(peer) == b""
+
+
+@contextmanager
+def noWaiting() -> Iterator[None]:
+    """
+    A system call that blocks fails the test, and does not hold it up for ever.
+    """
+
+    def late(*args: object) -> None:
+        raise AssertionError("it has blocked")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, LIMIT)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@played
+def test_Close_after_an_urgent_byte_does_not_block_where_others_have_the_socket_block(reactor: Any) -> Script:
+    child, peer = accepted(reactor, OnOutOfBandData=urgent)
+    must(child.AsyncSelect(FD_OOB))
+    with peer, socket.fromfd(int(child), socket.AF_INET, socket.SOCK_STREAM) as other:
+        peer.send(b"!", MSG_OOB)
+        yield lambda: "OnOutOfBandData" in child.names()
+        # The mode is the connection's, and not the descriptor's (F_SETFL of fcntl(2)).
+        other.setblocking(True)
+        with noWaiting():
+            child.Close()
 
 
 @played

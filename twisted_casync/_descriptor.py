@@ -73,12 +73,15 @@ class SocketDescriptor(SocketOwner):
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         """
-        @raise TypeError: a handler is C{async def}, or a generator that nobody decorated, and this is no C{CSocket}.
+        @raise TypeError: a handler has a C{yield}, and nobody decorated it; or is C{async def}, and this is no
+            C{CSocket}.
         """
         super().__init_subclass__(**arguments)
-        for name in () if cls._as_mayWait else HANDLERS.values():
+        for name in HANDLERS.values():
             handler = getattr(cls, name, None)
-            if inspect.iscoroutinefunction(handler) or inspect.isgeneratorfunction(handler):
+            if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+                raise TypeError(f"{cls.__name__}.{name} would never run: it has a yield, and no @inlineCallbacks")
+            if not cls._as_mayWait and inspect.iscoroutinefunction(handler):
                 raise TypeError(f"{cls.__name__}.{name} would never run: only the handlers of a CSocket can wait")
 
     def _as_abandon(self, code: WSAError, told: bool) -> None:

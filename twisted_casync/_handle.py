@@ -279,7 +279,7 @@ class Handle(Transfer):
             self._as_sending = rSrc._as_sending
         self._as_ended = rSrc._as_ended
         self._as_error = rSrc._as_error
-        self._as_urgent = rSrc._as_urgent
+        self._as_urgent, self._as_holed = rSrc._as_urgent, rSrc._as_holed
         self._as_peer = rSrc._as_peer
         self._as_settings = rSrc._as_settings
         self._as_blocking = rSrc._as_blocking

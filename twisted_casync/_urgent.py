@@ -48,9 +48,10 @@ def passUrgent(sock: socket.socket) -> None:
 
     For a socket that is about to be closed.  What comes between the two receives is lost, as it would be later.
     """
+    # DONTWAIT: where another descriptor is of the same connection, its owner may have made both block.
     try:
         if atMark(sock) and not _behind(sock):
-            sock.recv(1)
+            sock.recv(1, socket.MSG_DONTWAIT)
     except OSError:
         # EAGAIN: passed, and the stream goes on.  Else the connection is lost, or the descriptor was closed beneath its
         # object, and there is nothing to pass.
@@ -59,6 +60,6 @@ def passUrgent(sock: socket.socket) -> None:
 
 def _behind(sock: socket.socket) -> bytes:
     try:
-        return sock.recv(1, socket.MSG_PEEK)
+        return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
         return b""

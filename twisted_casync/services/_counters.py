@@ -176,7 +176,7 @@ class Counters:
         for name in (*_RECEIVING, *_SENDING):
             own = f"_as_{name}" if waits else name
             below = getattr(kind, own, None)
-            # The base class's SendToEx calls SendTo, which tally.
+            # The base class's SendToEx calls SendTo, which counts.
             if below is not None and below is not CAsyncSocket.SendToEx:
                 made[own] = _moving(tally, name, below)
         for name, failures in _FAILED.items():
@@ -184,11 +184,16 @@ class Counters:
         return made
 
     def opened(self, socket: Any, listener: Any) -> None:
-        """A socket was opened, as Observer says; one that was accepted tally as a connection."""
+        """A socket was opened, as Observer says; one that was accepted counts as a connection."""
         if listener is not None:
             tally = self._of(type(socket))
             tally.accepted += 1
             tally.connections.add(socket.fileno())
+
+    def stopped(self) -> None:
+        """Observing has ended: which connections end from now on is not seen, so that none counts as open."""
+        for tally in self._tallies.values():
+            tally.connections.clear()
 
     def _of(self, kind: type) -> _Tally:
         return self._tallies.setdefault(kind.__name__, _Tally())

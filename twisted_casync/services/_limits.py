@@ -152,7 +152,11 @@ class Limiter:
         self._seldom.stop()
 
     def _met(self, limit: str, connection: Limitable, **fields: str) -> None:
-        connection.limited(limit)
+        try:
+            connection.limited(limit)
+        except Exception:
+            # A subclass's own: the limit holds all the same, for this one and for those that are looked at after it.
+            self._log.failure("limited() of {peer} failed", peer=connection.peer)
         self._seldom.say(self._lines[limit], peer=connection.peer, why=limit, **fields)
 
     def _look(self) -> None:

@@ -181,6 +181,7 @@ class ObservedService(MultiService):
 
     def _countNoMore(self) -> None:
         unobserve(self._counters, openSockets())
+        self._counters.stopped()
 
     def _trace(self, trace: Trace) -> None:
         try:

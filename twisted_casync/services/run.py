@@ -18,6 +18,7 @@ from twisted_casync.services._plugin import isSocketClass, whyNotMade, whySilent
 
 __all__ = ["RunOptions", "run"]
 
+
 class RunOptions(ServiceOptions):
     """The command line of run: what is to listen, and where. After parsing, `self["socket"]` is what it names."""
 

@@ -74,6 +74,9 @@ class Flows:
         @return: what ends with it.
         """
         number = line["socket"]
+        if "opened" in line:
+            # An object that is opened again has another connection.
+            self._ends.pop(number, None)
         if "local" in line or "peer" in line:
             socket = self._sockets[number]
             if socket.local and socket.peer:
@@ -85,8 +88,9 @@ class Flows:
 
     def _call(self, number: int, line: Mapping[str, Any], when: int) -> Iterator[Flow]:
         name = line["call"].removeprefix(_GATE)
-        # An urgent byte has a way of its own; what is only looked at stays.
-        count = 0 if flagsOf(line) & (MSG_OOB | MSG_PEEK) else line.get("bytes", 0)
+        # An urgent byte, the last one of a Send, has a way of its own; what is only looked at stays.
+        flags = flagsOf(line)
+        count = 0 if flags & MSG_PEEK else max(line.get("bytes", 0) - bool(flags & MSG_OOB), 0)
         end = self._ends.setdefault(number, _End())
         if name == "Send" and count:
             end.sends.append((end.sent, when))
