@@ -2,8 +2,8 @@
 A network in memory, on a clock of its own: what a program's sockets do over it happens when a test says so.
 
 It stands in the place of a reactor: a C{CAsyncSocket} that is made with it, or while it is the thread's
-(L{MemoryNetwork.installed}), has no descriptor; all else is as over TCP or UDP.  Nothing arrives, and no handler is called,
-but in L{MemoryNetwork.step} and its kin; the same program does the same each time.
+(L{MemoryNetwork.installed}), has no descriptor; all else is as over TCP or UDP.  Nothing arrives, and no handler is
+called, but in L{MemoryNetwork.step} and its kin; the same program does the same each time.
 """
 
 from __future__ import annotations
