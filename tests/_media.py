@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from socket import socketpair
 from typing import Any, Final
 
-from _play import Script
-from _reactors import REACTORS, Recorder, must, reactorOf
+from _play import Script, playedOn
+from _reactors import REACTORS, WAYS, Recorder, must, reactorOf
 from _streams import LOCALHOST, listening, portOf
 from _tls import client, listeningTLS
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
@@ -24,7 +24,7 @@ from twisted_casync.bridges import connectOver, listenOver
 from twisted_casync.testing import MemoryNetwork
 from twisted_casync.tls import connectTLS
 
-__all__ = ["CAPABILITIES", "MEDIA", "Medium", "connected", "having", "worldOf"]
+__all__ = ["CAPABILITIES", "MEDIA", "Medium", "connected", "having", "playedInMemoryToo", "worldOf"]
 
 CAPABILITIES: Final = {
     "half close": "one direction ends, and the other goes on",
@@ -189,3 +189,7 @@ def worldOf(way: str) -> Iterator[Any]:
     else:
         with reactorOf(way) as reactor:
             yield reactor
+
+
+playedInMemoryToo = playedOn([*WAYS, CLOCK], worldOf)
+"""A test on every reactor, and over a memory network."""

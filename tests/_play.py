@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -67,20 +68,32 @@ def turns(count: int = 5) -> Callable[[], bool]:
     return lambda: next(left, None) is None
 
 
-def played(script: Callable[..., Script]) -> Callable[..., None]:
+def playedOn(
+    ways: Sequence[str], world: Callable[[str], AbstractContextManager[Any]]
+) -> Callable[[Callable[..., Script]], Callable[..., None]]:
     """
-    Make a script, whose first parameter is a running reactor, a test on every reactor.
+    Make a script, whose first parameter is a running reactor, a test on each of several.
+
+    @param ways: what they are called.
+    @param world: the reactor of a way, which is that of this thread meanwhile.
     """
 
-    @functools.wraps(script)
-    def test(way: str, **arguments: Any) -> None:
-        with reactorOf(way) as reactor:
-            play(reactor, script(reactor, **arguments))
+    def decorate(script: Callable[..., Script]) -> Callable[..., None]:
+        @functools.wraps(script)
+        def test(way: str, **arguments: Any) -> None:
+            with world(way) as reactor:
+                play(reactor, script(reactor, **arguments))
 
-    # pytest reads the parameters from here, and no fixture is named `reactor`.
-    del test.__wrapped__
-    parameters = list(inspect.signature(script).parameters.values())[1:]
-    way = inspect.Parameter("way", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    test.__signature__ = inspect.Signature([way, *parameters])  # type: ignore[attr-defined]  # PEP 362
-    everywhere: Callable[..., None] = pytest.mark.parametrize("way", WAYS)(test)
-    return everywhere
+        # pytest reads the parameters from here, and no fixture is named `reactor`.
+        del test.__wrapped__
+        parameters = list(inspect.signature(script).parameters.values())[1:]
+        way = inspect.Parameter("way", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        test.__signature__ = inspect.Signature([way, *parameters])  # type: ignore[attr-defined]  # PEP 362
+        each: Callable[..., None] = pytest.mark.parametrize("way", ways)(test)
+        return each
+
+    return decorate
+
+
+played = playedOn(WAYS, reactorOf)
+"""A test on every reactor."""

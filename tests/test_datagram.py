@@ -1,5 +1,6 @@
 """
-Datagram sockets on every reactor.
+Datagram sockets on every reactor and in memory; C{playedAtOnce} are those that count on a datagram being there when it
+was sent, which in memory takes a step.
 """
 
 from __future__ import annotations
@@ -7,7 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from _play import Script, played, turns
+from _media import playedInMemoryToo as played
+from _play import Script, turns
+from _play import played as playedAtOnce
 from _reactors import Recorder, must
 
 from twisted_casync import (
@@ -49,7 +52,7 @@ def unbound(reactor: Any, family: int = AF_INET) -> Recorder:
 
 def send(sender: Recorder, receiver: Recorder, data: bytes) -> None:
     """
-    Send a datagram; over the loopback device it is there when this returns.
+    Send a datagram; over the loopback device, not in memory, it is there when this returns.
     """
     host, port = must(receiver.GetSockNameEx())
     assert sender.SendTo(data, None, port, host) == len(data)
@@ -163,7 +166,7 @@ def test_a_datagram_that_nobody_receives_is_told_of_once(reactor: Any) -> Script
     yield lambda: server.names().count("OnReceive") == 2
 
 
-@played
+@playedAtOnce
 def test_a_datagram_that_was_received_before_is_not_told_of(reactor: Any) -> Script:
     client, server = bound(reactor), bound(reactor)
     send(client, server, b"1")
@@ -363,7 +366,7 @@ def test_a_refusal_is_told_as_a_receive_that_fails(reactor: Any, family: int) ->
 
 
 @families
-@played
+@playedAtOnce
 def test_a_refusal_that_a_send_meets_is_a_reset_too(reactor: Any, family: int) -> Script:
     client, gone = bound(reactor, family), bound(reactor, family)
     must(client.Connect(*must(gone.GetSockNameEx())))

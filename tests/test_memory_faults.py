@@ -313,6 +313,10 @@ def test_an_accept_that_fails_leaves_the_connection_waiting(network: MemoryNetwo
         ({"delay": -1}, ValueError, "delay must be 0 seconds or more"),
         ({"delay": "1"}, TypeError, "delay must be a number of seconds"),
         ({"resetAfter": -1}, ValueError, "resetAfter must be 0 bytes or more"),
+        ({"copies": -1}, ValueError, "copies must be 0 arrivals or more, not -1"),
+        ({"copies": [0.5]}, TypeError, "copies must be a number of arrivals, not 0.5"),
+        ({"delays": 1.0}, TypeError, "delays must be a sequence of seconds, not 1.0; of all it is delay"),
+        ({"delays": [0.0, -1.0]}, ValueError, "delays must be 0 seconds or more"),
         ({"resetAfter": 3, "endAfter": 5}, ValueError, "ends once: resetAfter and endAfter can't both be"),
     ],
 )
@@ -337,6 +341,11 @@ def test_a_network_refuses_what_it_can_not_do(network: MemoryNetwork, pair: Pair
         network.outgoing(client).script({"delay": 1})  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="faults must be Faults"):
         network.script(HERE, toClient=7)  # type: ignore[arg-type]
+    for faults, name in ((Faults(copies=1), "copies"), (Faults(delays=[0.5]), "delays")):
+        with pytest.raises(ValueError, match=f"{name} is said of datagrams, and this is a stream"):
+            network.outgoing(client).script(faults)
+        with pytest.raises(ValueError, match=f"{name} is said of datagrams"):
+            network.script(HERE, toListener=faults)
     client.Close()
     with pytest.raises(ValueError, match="is no open socket of <MemoryNetwork"):
         network.outgoing(client)

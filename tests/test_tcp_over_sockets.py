@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -54,6 +55,12 @@ def test_a_client_and_a_server_talk(view: Any) -> None:
     run(view, lambda: "connectionLost" in server.told and factory.lost is not None)
     assert (server.received, client.received) == (b"hello", b"hello")
     assert client.told == server.told == ["connectionMade", "dataReceived", "connectionLost"]
+
+
+def test_in_a_thread_that_has_no_sockets_nobody_can_listen(view: Any) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        failure = thread.submit(view.listenTCP, 0, Serving(Remembering())).exception(LIMIT)
+    assert isinstance(failure, CannotListenError)
 
 
 @pytest.mark.parametrize("count", [1, 300])

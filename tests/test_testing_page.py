@@ -48,8 +48,8 @@ def trial(folder: Path, program: str, *options: str) -> str:
 
 
 def test_the_page_is_right(pytester: pytest.Pytester) -> None:
-    assert PROGRAM.count("\ndef test_") + PROGRAM.count("\nasync def test_") == 8
-    ran(pytester, PROGRAM).assert_outcomes(passed=10)
+    assert PROGRAM.count("\ndef test_") + PROGRAM.count("\nasync def test_") == 10
+    ran(pytester, PROGRAM).assert_outcomes(passed=12)
 
 
 def test_the_page_is_right_with_trial(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_the_page_is_right_with_the_reactors_that_it_names(tmp_path: Path, react
 def test_pytest_runs_it_on_another_reactor(pytester: pytest.Pytester, options: list[str], name: str) -> None:
     if not options:
         pytester.makeconftest(CONFTEST)
-    ran(pytester, PROGRAM + NAMED.format(name=name), *options).assert_outcomes(passed=11)
+    ran(pytester, PROGRAM + NAMED.format(name=name), *options).assert_outcomes(passed=13)
 
 
 # -- what is imported

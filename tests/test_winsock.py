@@ -12,7 +12,7 @@ import pytest
 
 import twisted_casync
 from twisted_casync import LINGER, GetLastError, SetLastError, WSAError, winsock
-from twisted_casync.winsock import errorFromErrno, errorFromLookup
+from twisted_casync.winsock import errnoFromError, errorFromErrno, errorFromLookup
 
 NUMBERS = {
     "FD_READ": 0x01,
@@ -203,6 +203,11 @@ def test_there_is_no_error_beside_them_but_success() -> None:
     assert {error.name: int(error) for error in WSAError} == {"NO_ERROR": 0, **ERRORS}
     assert str(WSAError(0)) == "NO_ERROR"
     assert not WSAError.NO_ERROR
+
+
+def test_no_error_is_no_errno() -> None:
+    assert errnoFromError(WSAError.NO_ERROR) == 0
+    assert errorFromErrno(0) is WSAError.NO_ERROR
 
 
 @pytest.mark.parametrize("error", WSAError, ids=str)

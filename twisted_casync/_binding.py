@@ -15,6 +15,7 @@ import socket
 from typing import Final
 
 from ._arguments import Rejected
+from ._conduit import Conduit
 from ._sockaddr import UNIX, SockAddr
 from ._threads import openSockets
 from .winsock import AF_INET6, SOCK_STREAM, WSAError, errorFromErrno
@@ -63,12 +64,16 @@ def _refuse(sock: socket.socket, address: SockAddr, reuse: bool) -> None:
             raise Rejected(WSAError.WSAEACCES if reuse else WSAError.WSAEADDRINUSE)
 
 
-def dissolve(sock: socket.socket) -> None:
+def dissolve(sock: socket.socket | Conduit) -> None:
     """
-    Take a datagram socket's peer away: connect(2) to AF_UNSPEC, which Python's C{connect} can't say.
+    Take a datagram socket's peer away: connect(2) to AF_UNSPEC, which Python's C{connect} can't say; a conduit does it
+    itself.
 
     @raise OSError: it could not.
     """
+    if isinstance(sock, Conduit):
+        sock.dissolve()
+        return
     libc = ctypes.CDLL(None, use_errno=True)
     unspecified = ctypes.create_string_buffer(28 if sock.family == AF_INET6 else 16)
     if libc.connect(sock.fileno(), unspecified, len(unspecified)):

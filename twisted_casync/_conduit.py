@@ -2,7 +2,7 @@
 A conduit: what stands in the place of a socket where there is no descriptor.
 
 The members of a C{CAsyncSocket} call a C{socket.socket}.  A conduit has the methods of that which they call, with the
-same results and the same errors, over anything that can carry a stream: a Twisted transport, TLS, the memory of a test.
+same results and the same errors, over anything that can carry data: a Twisted transport, TLS, the memory of a test.
 So the members, the rules and the handlers are the same whatever is beneath.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 from itertools import count
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 from weakref import WeakValueDictionary
 
 from ._sockaddr import UNIX, SockAddr
@@ -67,7 +67,7 @@ class Conduit:
     """
     What every conduit has: a handle, options, and whoever watches it.
 
-    @cvar type: C{SOCK_STREAM}, as the socket module has it.
+    @cvar type: C{SOCK_STREAM}, or what else it is, as the socket module has it.
     @ivar family: that of its names.
     @ivar reactor: a provider of C{IReactorTime}, in whose turns its socket is told.
     @ivar watcher: who is to hear when something may have become ready.
@@ -78,7 +78,7 @@ class Conduit:
     # There may be very many of them, and nearly all have nothing but what they need: options come with the first one.
     __slots__ = ("__weakref__", "_name", "_options", "handle", "reactor", "size", "watcher")
 
-    type: Final = SOCK_STREAM
+    type: ClassVar[int] = SOCK_STREAM
 
     def __init__(self, reactor: Any, name: SockAddr = "") -> None:
         """
@@ -117,6 +117,12 @@ class Conduit:
         if self.watcher is not None:
             self.watcher.changed(self, now)
 
+    def unread(self) -> int:
+        """
+        @return: how many bytes the next receive gets at most (C{FIONREAD}).
+        """
+        return self.size
+
     # -- what a socket has
 
     def fileno(self) -> int:
@@ -153,7 +159,7 @@ class Conduit:
         @return: what was set; 0 of an option that was not.
         """
         if (level, option) == _TYPE:
-            return SOCK_STREAM
+            return self.type
         return int((self._options or {}).get((level, option), 0))
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
@@ -193,6 +199,14 @@ class Conduit:
         @return: C{EOPNOTSUPP}: where it leads is given.
         """
         return errnoFromError(WSAError.WSAEOPNOTSUPP)
+
+    def dissolve(self) -> None:
+        """
+        Have no peer any more: C{connect(2)} to C{AF_UNSPEC}.
+
+        @raise OSError: C{EOPNOTSUPP}, only datagrams go to others afterwards.
+        """
+        raise failing(WSAError.WSAEOPNOTSUPP)
 
     def detach(self) -> int:
         """

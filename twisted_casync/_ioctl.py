@@ -1,5 +1,5 @@
 """
-What only ioctl(2) says of a stream socket, Python's socket object having no method for it; a conduit says it itself.
+What only ioctl(2) says of a socket, Python's socket object having no method for it; a conduit says it itself.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import struct
 import termios
 from typing import Any, Final
 
+from ._conduit import Conduit
 from ._stream import Stream
 
 __all__ = ["atMark", "unread"]
@@ -28,13 +29,13 @@ def atMark(sock: socket.socket | Stream) -> bool:
     return sock.atMark() if isinstance(sock, Stream) else bool(_asked(sock, _SIOCATMARK))
 
 
-def unread(sock: socket.socket | Stream) -> int:
+def unread(sock: socket.socket | Conduit) -> int:
     """
     How many bytes could be received: those of the first datagram, of a stream those before an urgent byte.
 
     @raise OSError: the descriptor was closed beneath the socket.
     """
-    return sock.unread() if isinstance(sock, Stream) else _asked(sock, termios.FIONREAD)
+    return sock.unread() if isinstance(sock, Conduit) else _asked(sock, termios.FIONREAD)
 
 
 def _asked(sock: socket.socket, request: int) -> int:

@@ -420,9 +420,11 @@ def errnoFromError(code: WSAError) -> int:
     What this platform calls an error of Winsock, for an C{OSError} that carries both.
 
     @param code: the code.
-    @return: the C{errno} of the same name; of a failed lookup the number of C{socket.gaierror}; C{EINVAL} where the
-        platform has none, as CPython does on Windows.
+    @return: the C{errno} of the same name, 0 for C{NO_ERROR}; of a failed lookup the number of C{socket.gaierror};
+        C{EINVAL} where the platform has none, as CPython does on Windows.
     """
+    if not code:
+        return 0
     number: int | None = getattr(errno, code.name.removeprefix("WSA"), None)
     if number is None:
         number = next((getattr(socket, name) for name in code.platform if hasattr(socket, name)), errno.EINVAL)

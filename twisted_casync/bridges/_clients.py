@@ -69,7 +69,7 @@ class Client(Connection):
         @return: why there is no socket.
         """
         try:
-            sock = opened(familyOf(self.addr[0]), None if bindAddress is None else bindingOf(bindAddress))
+            sock = opened(self.reactor, familyOf(self.addr[0]), None if bindAddress is None else bindingOf(bindAddress))
         except OSError as problem:
             return error.ConnectBindError(*problem.args[:2])
         if not self.Attach(sock, _CONNECTING):

@@ -12,6 +12,12 @@ from typing import Any
 from twisted.internet import error
 from twisted.internet.abstract import isIPv6Address
 
+from twisted_casync import AF_INET, WSAError
+from twisted_casync._sockaddr import ANY
+from twisted_casync._threads import windowOf
+
+from ._names import problemOf, realReactor
+
 __all__ = ["adopted", "bindingOf", "familyOf", "numeric", "opened"]
 
 
@@ -32,13 +38,17 @@ def bindingOf(binding: Any) -> tuple[str, int, bool, bool]:
     return binding._address or "", binding._port, binding._reuseAddress, binding._reusePort
 
 
-def opened(family: int, binding: tuple[str, int, bool, bool] | None) -> socket.socket:
+def opened(reactor: Any, family: int, binding: tuple[str, int, bool, bool] | None) -> socket.socket:
     """
-    A stream socket with a local name, if it is to have one.
+    A stream socket with a local name, if it is to have one: what the window of the reactor makes its sockets of.
 
-    @raise OSError: it can't be had.
+    @param reactor: a reactor, or a view of one.
+    @raise OSError: it can't be had; in a thread without sockets none is.
     """
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    window = windowOf(realReactor(reactor))
+    if window is None:
+        raise problemOf(WSAError.WSANOTINITIALISED)
+    sock = window.create(family, socket.SOCK_STREAM, 0)
     try:
         if binding is not None:
             host, port, reuseAddress, reusePort = binding
@@ -46,7 +56,7 @@ def opened(family: int, binding: tuple[str, int, bool, bool] | None) -> socket.s
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if reusePort:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            sock.bind(numeric(host, port) if isIPv6Address(host) else (host, port))
+            sock.bind(numeric(host, port) if isIPv6Address(host) else (host or ANY[AF_INET], port))
     except BaseException:
         sock.close()
         raise

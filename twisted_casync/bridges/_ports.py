@@ -113,7 +113,7 @@ class Port(Listener):
         @raise CannotListenError: it can't.
         """
         try:
-            sock = opened(familyOf(self.interface), self._binding)
+            sock = opened(self.reactor, familyOf(self.interface), self._binding)
         except OSError as problem:
             raise error.CannotListenError(self.interface, self.port, problem) from None
         self.listenWith(sock)

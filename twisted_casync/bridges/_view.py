@@ -39,7 +39,7 @@ class ReactorView:
 
     def __init__(self, reactor: Any) -> None:
         """
-        @param reactor: a provider of C{IReactorFDSet}.
+        @param reactor: a provider of C{IReactorFDSet}, or a C{MemoryNetwork} of L{twisted_casync.testing}.
         @raise TypeError: it can't watch descriptors.
         """
         self.__wrapped__ = checkedReactor(reactor)
@@ -195,7 +195,7 @@ def overCAsyncSockets(reactor: Any) -> Any:
     """
     A reactor whose TCP connections and UDP ports are C{CAsyncSocket}s.
 
-    @param reactor: any that can watch descriptors.
+    @param reactor: any that can watch descriptors, or a C{MemoryNetwork} of L{twisted_casync.testing}.
     @return: a view of it; the reactor itself if they already are.
     @raise TypeError: it can't watch descriptors.
     """

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from math import isfinite
 from typing import Any
 
-from twisted_casync.winsock import WSAError, errnoFromError, errorFromErrno
+from twisted_casync.winsock import SOCK_DGRAM, SOCK_STREAM, WSAError, errnoFromError, errorFromErrno
 
 __all__ = ["FAILABLE", "Faults", "Scripted", "checkedCode"]
 
@@ -17,12 +17,20 @@ FAILABLE = ("Create", "Bind", "Listen", "Connect", "Accept", "Receive", "Send", 
 """The members that can be made to fail: those beneath which there is a system call."""
 
 _ENDS = ("resetAfter", "abortAfter", "endAfter")
+_OF_ONE_KIND = {
+    SOCK_STREAM: ("a stream", ("shortSends", "pieces", *_ENDS)),
+    SOCK_DGRAM: ("datagrams", ("copies", "delays")),
+}
+"""Those that are not said of the other kind of socket."""
+_EACH = {"shortSends": (1, "bytes"), "pieces": (1, "bytes"), "copies": (0, "arrivals")}
+"""Those that are a number for all, or one for each of the first: the least, and what it counts."""
 
 
 @dataclass(frozen=True)
 class Faults:
     """
-    What happens to the bytes of one direction of a connection.  Without arguments: nothing.
+    What happens to the bytes of one direction of a connection, or to the datagrams that a socket sends.  Without
+    arguments: nothing.
 
     @ivar shortSends: how many bytes a C{Send} takes at most: a number for all of them, a sequence for the first ones.
     @ivar blocked: for how many seconds of the network's clock a C{Send} would block, from when this is in force.
@@ -32,6 +40,10 @@ class Faults:
     @ivar abortAfter: the same with C{WSAECONNABORTED}, which is how a connection ends whose peer does not answer.
     @ivar endAfter: after how many bytes the stream seems to end for the one who receives; the sender is not told, and
         what it sends is lost.
+    @ivar copies: how often a datagram arrives, 0 for one that is lost: a number for all of them, a sequence for the
+        first ones.
+    @ivar delays: seconds of the clock that the first datagrams take longer, one after the other; those that are sent
+        behind one may come before it.
     """
 
     shortSends: int | Sequence[int] = ()
@@ -41,6 +53,8 @@ class Faults:
     resetAfter: int | None = None
     abortAfter: int | None = None
     endAfter: int | None = None
+    copies: int | Sequence[int] = ()
+    delays: Sequence[float] = ()
 
     def __post_init__(self) -> None:
         """
@@ -49,19 +63,33 @@ class Faults:
         """
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name in ("shortSends", "pieces"):
-                for size in value if isinstance(value, Sequence) and not isinstance(value, str) else (value,):
-                    _checked(field.name, size, 1, "bytes")
+            if field.name in _EACH:
+                for number in value if isinstance(value, Sequence) and not isinstance(value, str) else (value,):
+                    _checked(field.name, number, *_EACH[field.name])
             elif field.name in ("blocked", "delay"):
-                if isinstance(value, bool) or not isinstance(value, (int, float)):
-                    raise TypeError(f"{field.name} must be a number of seconds, not {value!r}")
-                if not (isfinite(value) and value >= 0):
-                    raise ValueError(f"{field.name} must be 0 seconds or more, and come to an end, not {value!r}")
+                _checkedSeconds(field.name, value)
+            elif field.name == "delays":
+                if isinstance(value, str) or not isinstance(value, Sequence):
+                    raise TypeError(f"delays must be a sequence of seconds, not {value!r}; of all it is delay")
+                for seconds in value:
+                    _checkedSeconds(field.name, seconds)
             elif value is not None:
                 _checked(field.name, value, 0, "bytes")
         ends = [name for name in _ENDS if getattr(self, name) is not None]
         if len(ends) > 1:
             raise ValueError(f"a connection ends once: {' and '.join(ends)} can't both be")
+
+    def saidOf(self, kind: int) -> Faults:
+        """
+        @param kind: C{SOCK_STREAM} or C{SOCK_DGRAM}.
+        @return: these.
+        @raise ValueError: one of them can't happen to a socket of that kind.
+        """
+        for other, (what, names) in _OF_ONE_KIND.items():
+            for name in names:
+                if other != kind and getattr(self, name) not in ((), None):
+                    raise ValueError(f"{name} is said of {what}, and this is {_OF_ONE_KIND[kind][0]}")
+        return self
 
     def end(self) -> tuple[int, WSAError | None] | None:
         """
@@ -74,6 +102,13 @@ class Faults:
             if after is not None:
                 return after, code
         return None
+
+
+def _checkedSeconds(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+    if not (isfinite(value) and value >= 0):
+        raise ValueError(f"{name} must be 0 seconds or more, and come to an end, not {value!r}")
 
 
 def _checked(name: str, value: Any, least: int, unit: str) -> None:

@@ -11,10 +11,13 @@ from typing import Any, cast
 from twisted_casync._conduit import failing
 from twisted_casync._conduitwindow import ConduitWindow
 from twisted_casync._window import nobody
+from twisted_casync.testing._mailbox import Mailbox
 from twisted_casync.testing._memorysocket import MemorySocket
-from twisted_casync.winsock import AF_INET, AF_INET6, SOCK_STREAM, WSAError
+from twisted_casync.winsock import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM, WSAError
 
 __all__ = ["MemoryWindow"]
+
+_KINDS = {SOCK_STREAM: MemorySocket, SOCK_DGRAM: Mailbox}
 
 
 class MemoryWindow(ConduitWindow):
@@ -33,11 +36,9 @@ class MemoryWindow(ConduitWindow):
         code = self._network.scripted.take("Create")
         if code is None and family not in (AF_INET, AF_INET6):
             code = WSAError.WSAEAFNOSUPPORT
-        if code is None and kind != SOCK_STREAM:
-            code = WSAError.WSAESOCKTNOSUPPORT
         if code is not None:
             raise failing(code)
-        return cast(socket.socket, MemorySocket(self._network, family))
+        return cast(socket.socket, _KINDS[kind](self._network, family))
 
     def adopted(self, fd: int) -> socket.socket:
         # A descriptor can't be watched by a clock.

@@ -2,8 +2,8 @@
 A network in memory, on a clock of its own: what a program's sockets do over it happens when a test says so.
 
 It stands in the place of a reactor: a C{CAsyncSocket} that is made with it, or while it is the thread's
-(L{MemoryNetwork.installed}), has no descriptor; all else is as over TCP.  Nothing arrives, and no handler is called,
-but in L{MemoryNetwork.step} and its kin; the same program does the same each time.
+(L{MemoryNetwork.installed}), has no descriptor; all else is as over TCP or UDP.  Nothing arrives, and no handler is
+called, but in L{MemoryNetwork.step} and its kin; the same program does the same each time.
 """
 
 from __future__ import annotations
@@ -22,15 +22,18 @@ from twisted.python.failure import Failure
 from zope.interface import implementer, provider
 
 from twisted_casync import CAsyncSocket, GetLastError
-from twisted_casync._conduit import failing
+from twisted_casync._conduit import Conduit, failing
 from twisted_casync._sockaddr import ANY, SockAddr, isEmpty
 from twisted_casync._threads import openSockets, reactorOfThread
 from twisted_casync.testing._faults import Faults, Scripted, checkedCode
+from twisted_casync.testing._mailbox import Mailbox
+from twisted_casync.testing._mailway import MailWay
 from twisted_casync.testing._memorysocket import MemorySocket
 from twisted_casync.testing._memorywindow import MemoryWindow
+from twisted_casync.testing._post import Post
 from twisted_casync.testing._resolver import KnownHosts
 from twisted_casync.testing._way import Way
-from twisted_casync.winsock import AF_INET, WSAError
+from twisted_casync.winsock import AF_INET, SOCK_STREAM, WSAError
 
 __all__ = ["MemoryNetwork"]
 
@@ -49,12 +52,12 @@ _MANY = 100_000
 _LOOPBACK = "127.0.0.1"
 
 
-def _endOf(sock: CAsyncSocket, network: MemoryNetwork) -> MemorySocket | None:
+def _endOf(sock: CAsyncSocket, network: MemoryNetwork) -> MemorySocket | Mailbox | None:
     """
     @return: what an open socket of a network has instead of a descriptor.
     """
     end: Any = sock._as_sock
-    return end if isinstance(end, MemorySocket) and end.reactor is network else None
+    return end if isinstance(end, (MemorySocket, Mailbox)) and end.reactor is network else None
 
 
 class _Address:
@@ -80,6 +83,8 @@ class MemoryNetwork(Clock):
     A network of one machine that has every address, and the clock that it lives by.
 
     @ivar hosts: the addresses in numbers of each host name; one that is not here is not found.
+    @ivar post: who brings datagrams to whom.
+    @ivar scripted: calls of any socket that are to fail.
     """
 
     def __init__(
@@ -87,7 +92,8 @@ class MemoryNetwork(Clock):
     ) -> None:
         """
         @param buffer: how many bytes a direction of a connection holds between the C{Send} at one end and the
-            C{Receive} at the other: the C{SO_SNDBUF} of new sockets.
+            C{Receive} at the other: the C{SO_SNDBUF} of new sockets; and how many bytes of datagrams wait to be
+            received, beyond which they are lost: their C{SO_RCVBUF}.
         @param delay: seconds that anything takes from one end to the other.
         @param hosts: host names, besides C{"localhost"}.
         """
@@ -99,11 +105,12 @@ class MemoryNetwork(Clock):
         self.nameResolver: IHostnameResolver = KnownHosts(self, self.hosts)
         self.scripted = Scripted()
         self._ports = count(_FIRST_PORT)
+        self.post = Post(self, delay, self._ports)
         self._names: dict[tuple[Any, ...], MemorySocket] = {}
         self._listeners: dict[tuple[Any, ...], MemorySocket] = {}
         self._addresses: dict[tuple[Any, ...], _Address] = {}
         # Those that are detached have nobody else.
-        self._open: dict[int, MemorySocket] = {}
+        self._open: set[Conduit] = set()
         self._failures: list[Failure] = []
 
     def __repr__(self) -> str:
@@ -256,16 +263,19 @@ class MemoryNetwork(Clock):
 
     # -- what a test wants to go wrong
 
-    def outgoing(self, sock: CAsyncSocket) -> Way:
+    def outgoing(self, sock: CAsyncSocket) -> Way | MailWay:
         """
-        @param sock: a socket of this network that is connected, or connecting.
-        @return: the direction in which it sends.
+        @param sock: a socket of this network that is connected, or connecting, or is one of datagrams.
+        @return: the direction in which it sends; of a datagram socket all that it sends, to whomever.
         @raise ValueError: it is none.
         """
+        return self._end(sock).out
+
+    def _end(self, sock: CAsyncSocket) -> MemorySocket | Mailbox:
         end = _endOf(sock, self)
         if end is None:
             raise ValueError(f"{sock!r} is no open socket of {self}")
-        return end.out
+        return end
 
     def incoming(self, sock: CAsyncSocket) -> Way:
         """
@@ -273,10 +283,15 @@ class MemoryNetwork(Clock):
         @return: the direction in which it receives.
         @raise ValueError: it is none.
         """
-        target = self.outgoing(sock).target
-        if target is None:
+        return self._connection(sock)[1].out
+
+    def _connection(self, sock: CAsyncSocket) -> tuple[MemorySocket, MemorySocket]:
+        end = self._end(sock)
+        if isinstance(end, Mailbox):
+            raise ValueError(f"{sock!r} has no connection; what goes wrong with datagrams is said of who sends them")
+        if end.out.target is None:
             raise ValueError(f"{sock!r} is not connected")
-        return target.out
+        return end, end.out.target
 
     def script(
         self, address: tuple[str, int], toListener: Faults | None = None, toClient: Faults | None = None
@@ -287,11 +302,14 @@ class MemoryNetwork(Clock):
         @param address: where somebody listens, or will: a host in numbers and a port.
         @param toListener: on the way to who listens.
         @param toClient: on the way back.
+        @raise ValueError: they are said of datagrams, which make no connections.
         """
         said = self._said(address)
         for faults in (toListener, toClient):
             if not (faults is None or isinstance(faults, Faults)):
                 raise TypeError(f"faults must be Faults, not {type(faults).__name__}")
+            if faults is not None:
+                faults.saidOf(SOCK_STREAM)
         said.toListener, said.toClient = toListener or Faults(), toClient or Faults()
 
     def refuse(self, address: tuple[str, int], code: int = WSAError.WSAECONNREFUSED, times: int | None = None) -> None:
@@ -312,13 +330,13 @@ class MemoryNetwork(Clock):
         Have a call fail, as it does when the system call beneath it fails.
 
         @param member: C{"Create"}, C{"Bind"}, C{"Listen"}, C{"Connect"}, C{"Accept"}, C{"Receive"}, C{"Send"} or
-            C{"ShutDown"}.
+            C{"ShutDown"}; a C{ReceiveFrom} is a C{Receive}, and a C{SendTo} a C{Send}.
         @param code: the error.
         @param sock: whose; L{None}: of the socket of this network that makes the next such call.
         @param times: how many of its calls fail.
         @raise ValueError: C{member} can't be made to fail, or not so.
         """
-        scripted = self.scripted if sock is None else self.outgoing(sock).source.scripted
+        scripted = self.scripted if sock is None else self._end(sock).scripted
         scripted.add(member, code, times)
 
     def reset(self, sock: CAsyncSocket, code: int = WSAError.WSAECONNRESET) -> None:
@@ -329,8 +347,8 @@ class MemoryNetwork(Clock):
         @param code: what C{OnClose} is told.
         """
         error = checkedCode(code)
-        self.incoming(sock).reset(error)
-        self.outgoing(sock).reset(error)
+        for end in reversed(self._connection(sock)):
+            end.out.reset(error)
 
     def _said(self, address: tuple[str, int]) -> _Address:
         if not (isinstance(address, tuple) and len(address) == 2 and isinstance(address[1], int)):
@@ -339,17 +357,17 @@ class MemoryNetwork(Clock):
 
     # -- what its sockets want of it
 
-    def opened(self, sock: MemorySocket) -> None:
+    def opened(self, sock: Conduit) -> None:
         """
         A socket is there, until L{gone}.
         """
-        self._open[sock.fileno()] = sock
+        self._open.add(sock)
 
-    def gone(self, sock: MemorySocket) -> None:
+    def gone(self, sock: Conduit) -> None:
         """
         A socket was closed: its name is free.
         """
-        self._open.pop(sock.fileno(), None)
+        self._open.discard(sock)
         for table in (self._names, self._listeners):
             for name in [name for name, other in table.items() if other is sock]:
                 del table[name]

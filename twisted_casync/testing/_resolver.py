@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IHostnameResolver, IHostResolution, IResolutionReceiver
 from zope.interface import implementer
@@ -29,7 +30,7 @@ class _Resolution:
 @implementer(IHostnameResolver)
 class KnownHosts:
     """
-    Answers in a later turn of the reactor, with all the addresses of a name, in order.
+    Answers in a later turn of the reactor, with all the addresses of a name, in order; an address is its own.
     """
 
     def __init__(self, reactor: Any, hosts: Mapping[str, Sequence[str]]) -> None:
@@ -55,8 +56,11 @@ class KnownHosts:
         transport: Literal["TCP", "UDP"] = "UDP" if transportSemantics == "UDP" else "TCP"
         resolutionReceiver.resolutionBegan(resolution)
 
+        # As getaddrinfo(3) has it; Twisted's endpoints ask for those too.
+        own = (hostName,) if isIPAddress(hostName) or isIPv6Address(hostName) else ()
+
         def answer() -> None:
-            for host in self._hosts.get(hostName, ()):
+            for host in self._hosts.get(hostName, own):
                 kind = IPv6Address if ":" in host else IPv4Address
                 if addressTypes is None or kind in addressTypes:
                     resolutionReceiver.addressResolved(kind(transport, host, portNumber))

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted_casync.testing._faults import Faults
-from twisted_casync.winsock import WSAError
+from twisted_casync.winsock import SOCK_STREAM, WSAError
 
 if TYPE_CHECKING:
     from twisted_casync.testing._memorysocket import MemorySocket
@@ -77,10 +77,11 @@ class Way:
         What is to go wrong from now on.
 
         @param faults: they replace those before; bytes are counted from now on.
+        @raise ValueError: they are said of datagrams.
         """
         if not isinstance(faults, Faults):
             raise TypeError(f"faults must be Faults, not {type(faults).__name__}")
-        self._faults = faults
+        self._faults = faults.saidOf(SOCK_STREAM)
         self._sends, self._pieces = _Limits(faults.shortSends), _Limits(faults.pieces)
         self._from = self.carried
         self._open = self._clock.seconds() + faults.blocked
