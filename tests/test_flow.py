@@ -18,10 +18,12 @@ from twisted.conch.ssh.channel import SSHChannel
 from twisted.conch.ssh.session import SSHSession, SSHSessionProcessProtocol
 from twisted.conch.telnet import ITelnetProtocol, TelnetTransport
 from twisted.internet.endpoints import ProcessEndpoint
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorProcess
 from twisted.internet.process import reapAllProcesses
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_casync import FIONREAD, SOCKET_ERROR, GetLastError, WSAError
@@ -230,12 +232,13 @@ def test_a_window_that_is_open_wide_enough_stays_as_it_is() -> None:
     sock.Close()
 
 
-def test_a_channel_is_as_it_was_when_the_socket_has_closed() -> None:
+def test_a_channel_is_as_it_was_when_it_has_closed() -> None:
     one = channel()
     before = set(vars(one))
     sock, protocol = carried(one)
     protocol.dataReceived(bytes(KEPT))
     sock.Close()
+    protocol.connectionLost(Failure(ConnectionDone()))
     assert set(vars(one)) == before
     assert one.localWindowSize == WINDOW
 

@@ -7,8 +7,9 @@ the other.
 
 What a transport can't do a socket over it can't either: there is no urgent data, and options are only remembered.
 Where it can't end one direction alone, C{ShutDown} ends the connection when what was sent has gone.  One that knows
-no producers may have something else instead (L{_flow}).  One that has nothing can't be paused, so that what nobody
-receives is kept without bounds, and does not say that it has enough: it takes one C{Send} in each turn of the reactor.
+no producers may have something else instead (L{_flow}), an SSH channel also for its halves and for an abort.  One that
+has nothing can't be paused, so that what nobody receives is kept without bounds, and does not say that it has enough:
+it takes one C{Send} in each turn of the reactor.
 
 Over TLS the connection is made when the handshake is done: C{OnConnect} and C{OnAccept} come then, and a handshake that
 fails is a connection that was not made.
@@ -38,7 +39,7 @@ from twisted_casync import WSAError
 from twisted_casync._conduit import failing
 from twisted_casync._stream import Stream
 
-from ._flow import flowOf
+from ._flow import abortable, endsOf, flowOf
 from ._losses import failedBy, lostBy, wordsOf
 
 __all__ = ["HANDSHAKE", "Carrying", "nameOf", "reactorOr"]
@@ -69,6 +70,8 @@ def nameOf(ask: Callable[[], Any]) -> Any:
     except NotImplementedError:
         # As of a child process.
         return ""
+    # Of an SSH channel: where its connection is.
+    address = getattr(address, "address", address)
     host, port = getattr(address, "host", None), getattr(address, "port", None)
     if not isinstance(host, str) or not isinstance(port, int):
         name = getattr(address, "name", None)
@@ -172,11 +175,16 @@ class Carrying(Protocol):
             # this one provides: with IHandshakeListener, that it knows no halves.
             alsoProvides(wrapper, IHalfCloseableProtocol)
         self._flow = flowOf(self.transport)
+        ends = endsOf(self.transport, self._flow)
+        if ends is not self.transport:
+            ends.hear(self)
         if hasattr(self._flow, "registerProducer"):
             self._call("registerProducer", self, True, of=self._flow)
             self._produces = True
         if self._isTLS():
             self._life = _SHAKING
+            beneath = cast(Any, self.transport)
+            beneath.transport = abortable(beneath.transport)
             self._timer = self.stream.reactor.callLater(self.patience, self._late)
         else:
             self._begin()
@@ -252,6 +260,11 @@ class Carrying(Protocol):
         """
         The connection is over.
         """
+        # What stands for a transport refers to its producer, this.
+        flow, self._flow = self._flow, None
+        ends = endsOf(self.transport, flow)
+        if ends is not self.transport:
+            reason = ends.release(reason)
         if self._successor is not None:
             self._successor.connectionLost(reason)
             return
@@ -350,8 +363,9 @@ class Carrying(Protocol):
         """
         if self._life is _OPEN:
             self._produced()
+            ends = endsOf(self.transport, self._flow)
             # Of the transport itself: one that wraps another hands on what it has not, beneath TLS say.
-            self._call(next(name for name in _FINISHING if hasattr(type(self.transport), name)))
+            self._call(next(name for name in _FINISHING if hasattr(type(ends), name)), of=ends)
 
     def close(self, abort: bool) -> None:
         """
@@ -366,8 +380,9 @@ class Carrying(Protocol):
         if self._paused:
             # The end of a TLS connection is an exchange.
             self._unpause()
-        if abort and hasattr(self.transport, "abortConnection"):
-            self._call("abortConnection")
+        ends = endsOf(self.transport, self._flow)
+        if abort and hasattr(ends, "abortConnection"):
+            self._call("abortConnection", of=ends)
             return
         self._call("loseConnection")
         if self._isTLS() and self._life is _LEFT:
