@@ -193,7 +193,8 @@ class Carrying(Protocol):
         """
         TLS is ready: the stream is connected.
         """
-        if self._life is _SHAKING:
+        # Before Twisted 26 it says so also of a peer whose name it has just found to be the wrong one.
+        if self._life is _SHAKING and not getattr(self.transport, "disconnecting", False):
             self._untime()
             self._begin()
 

@@ -9,7 +9,6 @@ from threading import get_ident
 from typing import Any, Final, cast
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from twisted_casync import CAsyncSocket, CSocket, GetLastError, WSAError
@@ -21,6 +20,7 @@ from twisted_casync._threads import reactorOf
 from ._carrying import HANDSHAKE, Carrying
 from ._overendpoints import Once
 from ._overtransport import carrierOf
+from ._tlsoptions import isClients
 from ._view import overCAsyncSockets
 
 __all__ = ["startTLS"]
@@ -70,14 +70,14 @@ def startTLS(
 
     @param sock: the socket.
     @param options: how: what L{clientOptions} or L{serverOptions} give, or Twisted's own.
-    @param isClient: whether this is the client of TLS; L{None}: it is, unless the options can be a server's.
+    @param isClient: whether this is the client of TLS; L{None}: it is with options that can be no server's.
     @param received: what the program has received already and is the beginning of TLS.
     @param handshake: how many seconds the handshake may take.
     @raise OSError: the socket is not connected (C{WSAENOTCONN}), or one of its streams has ended (C{WSAESHUTDOWN}); a
         call of a C{CSocket} waits (C{WSAEINPROGRESS}).  Nothing is changed then.
     """
     if isClient is None:
-        isClient = not IOpenSSLServerConnectionCreator.providedBy(options)
+        isClient = isClients(options)
     _checkUsable(sock)
     reactor, selected = reactorOf(sock._as_asked), sock._as_rules.selected
     carrier = carrierOf(sock)

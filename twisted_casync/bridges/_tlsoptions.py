@@ -14,7 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLContextFactory,
+    IOpenSSLServerConnectionCreator,
+)
 from twisted.python.filepath import FilePath
 
 try:
@@ -126,8 +130,10 @@ def isClients(options: object) -> bool:
     @return: whether these are the options of a client, which know who the server is to prove to be.  Those that serve
         both sides, as Twisted's C{CertificateOptions}, don't: a client with them would take any name for the right one.
     """
-    creates = IOpenSSLClientConnectionCreator.providedBy(options)
-    return bool(creates and not IOpenSSLServerConnectionCreator.providedBy(options))
+    if not IOpenSSLClientConnectionCreator.providedBy(options):
+        return False
+    # Before Twisted 26 C{CertificateOptions} provided no creators, but a context, which is for both sides as well.
+    return not (IOpenSSLServerConnectionCreator.providedBy(options) or IOpenSSLContextFactory.providedBy(options))
 
 
 def _spoken(ours: Sequence[bytes], connection: SSL.Connection, theirs: Sequence[bytes]) -> Any:
