@@ -5,7 +5,7 @@ Names instead of addresses, on every reactor: nothing blocks, and every address 
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from _resolvers import Book
 from _streams import LOCALHOST, beginConnect, listening, portOf, refusingPort, told
 from twisted.internet.address import IPv4Address, IPv6Address
 
-from twisted_casync import AF_INET6, SOCK_DGRAM, SOCK_STREAM, SOCKET_ERROR, GetLastError, WSAError
+from twisted_casync import AF_INET6, SOCK_DGRAM, SOCK_STREAM, SOCKET_ERROR, CSocket, GetLastError, WSAError
 from twisted_casync._lookup import Lookup
 from twisted_casync._sockaddr import SockAddr
 
@@ -47,6 +47,68 @@ def test_Connect_by_name_ends_in_OnConnect(reactor: Any, late: bool) -> Script:
     yield lambda: len(socket.told) >= 2
     yield turns()
     assert socket.told == told("OnConnect", "OnSend")
+    assert socket.GetPeerName() == (LOCALHOST, portOf(listener))
+
+
+ADDRESSES: dict[str, Callable[[str, int], Any]] = {
+    "tuple": lambda host, port: (host, port),
+    "Twisted's": lambda host, port: IPv4Address("TCP", host, port),
+}
+
+
+@pytest.mark.parametrize("made", ADDRESSES.values(), ids=ADDRESSES)
+@played
+def test_Connect_looks_up_the_name_in_an_address(reactor: Any, made: Callable[[str, int], Any]) -> Script:
+    book = Book(reactor, LOCALHOST)
+    listener, socket = listening(reactor), client(reactor)
+    assert socket.Connect(made(HOST, portOf(listener))) is False
+    assert GetLastError() == WSAError.WSAEWOULDBLOCK
+    assert book.asked == [(HOST, [IPv4Address], "TCP")]
+    book.answer()
+    yield lambda: len(socket.told) >= 2
+    assert socket.told == told("OnConnect", "OnSend")
+    assert socket.GetPeerName() == (LOCALHOST, portOf(listener))
+
+
+@played
+def test_Connect_looks_up_the_name_in_an_IPv6_address(reactor: Any) -> Script:
+    book = Book(reactor, "::1")
+    listener = Recorder(reactor)
+    must(listener.Socket(nAddressFormat=AF_INET6))
+    must(listener.Bind(0, "::1"))
+    must(listener.Listen())
+    port = must(listener.GetSockNameEx())[1]
+    for address in ((HOST, port), (HOST, port, 0, 0), IPv6Address("TCP", HOST, port)):
+        socket = Recorder(reactor)
+        must(socket.Socket(nAddressFormat=AF_INET6))
+        assert socket.Connect(address) is False
+        assert GetLastError() == WSAError.WSAEWOULDBLOCK
+        book.answer()
+        yield lambda socket=socket: len(socket.told) >= 2  # type: ignore[misc]  # the default is a binding
+        assert socket.told == told("OnConnect", "OnSend")
+    assert book.asked == 3 * [(HOST, [IPv6Address], "TCP")]
+
+
+@played
+def test_only_an_address_has_a_scope(reactor: Any) -> Script:
+    book = Book(reactor, "::1")
+    socket = Recorder(reactor)
+    must(socket.Socket(nAddressFormat=AF_INET6))
+    for address in ((HOST, 7, 0, 1), (HOST, 7, 1)):
+        assert socket.Connect(address) is False
+        assert GetLastError() == WSAError.WSAEINVAL
+    assert book.asked == []
+    yield turns()
+
+
+@played
+def test_an_awaited_Connect_looks_up_the_name_in_an_address(reactor: Any) -> Script:
+    Book(reactor, LOCALHOST, late=False)
+    listener, socket = listening(reactor), CSocket(reactor)
+    must(socket.Create())
+    results: list[bool] = []
+    socket.Connect((HOST, portOf(listener))).addCallback(results.append)
+    yield lambda: results == [True]
     assert socket.GetPeerName() == (LOCALHOST, portOf(listener))
 
 

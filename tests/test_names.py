@@ -123,7 +123,10 @@ def test_a_name_is_no_local_address_and_is_not_looked_up(idle: Any, host: str) -
     assert fails(WSAError.WSAEINVAL, opened(idle).Bind, 0, host)
     assert fails(WSAError.WSAEINVAL, CAsyncSocket(idle).Create, 0, SOCK_STREAM, 63, host)
     if host:
-        assert fails(WSAError.WSAEADDRNOTAVAIL, opened(idle).Bind, (host, 0))
+        # Without a host the tuple stands for all interfaces, as in the socket module.
+        assert fails(WSAError.WSAEINVAL, opened(idle).Bind, (host, 0))
+        entry = (AF_INET, SOCK_STREAM, 0, "", (host, 0))
+        assert fails(WSAError.WSAEINVAL, CAsyncSocket(idle).CreateEx, entry)
 
 
 def test_an_address_of_another_family_is_refused(idle: Any) -> None:

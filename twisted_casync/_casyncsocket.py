@@ -36,7 +36,7 @@ from ._notify import (
 )
 from ._options import Settings, decode, encode, row
 from ._readiness import URGENT, WRITABLE
-from ._sockaddr import SIZE, UNIX, SockAddr, isEmpty, isSockAddr, named, portNumber, sized, sockaddr
+from ._sockaddr import SIZE, UNIX, HostName, SockAddr, isEmpty, isSockAddr, named, portNumber, sized, sockaddr
 from ._threads import socketOf
 from .interfaces import IAsyncSocket
 from .winsock import (
@@ -161,7 +161,7 @@ class CAsyncSocket(Handle):
         sock = self._as_usable()
         if isSockAddr(lpszHostAddress) and (self._as_family == UNIX or not isinstance(lpszHostAddress, (str, bytes))):
             sized(self._as_family, nHostPort if self._as_family != UNIX else None, "nSockAddrLen")
-            address: SockAddr | None = sockaddr(self._as_family, lpszHostAddress, "lpSockAddr")
+            address = sockaddr(self._as_family, lpszHostAddress, "lpSockAddr")
         else:
             port = portNumber(nHostPort, "nHostPort")
             address = named(self._as_family, lpszHostAddress, port, "lpszHostAddress")
@@ -172,8 +172,8 @@ class CAsyncSocket(Handle):
             raise Rejected(WSAError.WSAEISCONN)
         if self._as_phase is LISTENING:
             raise Rejected(WSAError.WSAEINVAL)
-        if address is None:
-            return self._as_connectByName(sock, lpszHostAddress, nHostPort)
+        if isinstance(address, HostName):
+            return self._as_connectByName(sock, address)
         if sock.type == SOCK_DGRAM:
             return self._as_connectDatagram(sock, address)
         attempt = Attempt(sock, [address])
@@ -200,9 +200,9 @@ class CAsyncSocket(Handle):
         self._as_settle()
         return True
 
-    def _as_connectByName(self, sock: socket.socket, host: str, port: int) -> bool:
+    def _as_connectByName(self, sock: socket.socket, name: HostName) -> bool:
         attempt = Attempt(sock)
-        attempt.lookUp(self._as_reactor(), host, port, self._as_lookedUp)
+        attempt.lookUp(self._as_reactor(), name, self._as_lookedUp)
         self._as_begin(attempt)
         if attempt.lookup is None:
             # The resolver knew the answer.

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ._lookup import Lookup
 from ._notify import BOUND, CONNECTED, CONNECTING, DATAGRAM, LISTENING, NEW, UNNAMED, Phase
-from ._sockaddr import UNIX, SockAddr, isEmpty
+from ._sockaddr import UNIX, HostName, SockAddr, isEmpty
 from ._stream import Stream
 from .winsock import AF_INET, SOCK_STREAM, WSAError, errorFromErrno
 
@@ -47,13 +47,13 @@ class Attempt:
         self.lookup: Lookup | None = None
         self.peer: SockAddr | None = None
 
-    def lookUp(self, reactor: Any, host: str, port: int, then: Callable[[Attempt], None]) -> None:
+    def lookUp(self, reactor: Any, name: HostName, then: Callable[[Attempt], None]) -> None:
         """
         Find the addresses of a name.
 
         @param then: what to call with this attempt when they, or that there are none, are known.  It may be called
             before this returns.
-        @raise Rejected: C{host} can't be looked up.
+        @raise Rejected: it can't be looked up.
         """
 
         def found(lookup: Lookup, addresses: Sequence[SockAddr]) -> None:
@@ -61,8 +61,8 @@ class Attempt:
             self._left = list(addresses)
             then(self)
 
-        self.lookup = Lookup(port, found)
-        self.lookup.start(reactor, host, int(self._sock.family), self._sock.type)
+        self.lookup = Lookup(name.port, found)
+        self.lookup.start(reactor, name.host, int(self._sock.family), self._sock.type)
 
     def next(self) -> WSAError:
         """

@@ -19,7 +19,7 @@ from ._member import member
 from ._notify import BOUND, CONNECTED, CONNECTING, DATAGRAM, LISTENING, NEW, OOB, UNNAMED, WRITE
 from ._observe import observers, opened
 from ._readiness import RELEASED, WRITABLE
-from ._sockaddr import ANY, UNIX, SockAddr, isSockAddr, named, portNumber, sized, sockaddr
+from ._sockaddr import ANY, UNIX, SockAddr, inNumbers, isSockAddr, named, portNumber, sized, sockaddr
 from ._threads import checkedReactor, conduitWindowOf, socketOf, windowOf
 from ._transfer import Transfer
 from .winsock import (
@@ -111,7 +111,7 @@ class Handle(Transfer):
             raise TypeError("pAI must be an entry of getaddrinfo, or its first three fields: family, type, protocol")
         self._as_open(pAI[0], pAI[1], pAI[2], lEvent)
         if len(pAI) > 4 and pAI[4] is not None:
-            self._as_bindOrClose(lambda: sockaddr(self._as_family, pAI[4], "pAI"))
+            self._as_bindOrClose(lambda: inNumbers(sockaddr(self._as_family, pAI[4], "pAI")))
         self._as_settleWritable()
         return True
 
@@ -317,7 +317,7 @@ class Handle(Transfer):
         self._as_usable()
         if isSockAddr(nSocketPort):
             sized(self._as_family, lpszSocketAddress, "nSockAddrLen")
-            self._as_bind(sockaddr(self._as_family, nSocketPort, "lpSockAddr"))
+            self._as_bind(inNumbers(sockaddr(self._as_family, nSocketPort, "lpSockAddr")))
         else:
             self._as_bind(self._as_local(portNumber(nSocketPort, "nSocketPort"), lpszSocketAddress))
         return True
@@ -327,10 +327,7 @@ class Handle(Transfer):
             if self._as_family == UNIX:
                 raise Rejected(WSAError.WSAEINVAL)
             return ANY[self._as_family], port
-        address = named(self._as_family, host, port, "lpszSocketAddress")
-        if address is None:
-            raise Rejected(WSAError.WSAEINVAL)
-        return address
+        return inNumbers(named(self._as_family, host, port, "lpszSocketAddress"))
 
     def _as_bind(self, address: SockAddr) -> None:
         sock = self._as_usable()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -21,9 +22,11 @@ __all__ = [
     "ANY",
     "SIZE",
     "UNIX",
+    "HostName",
     "SockAddr",
     "isEmpty",
     "isSockAddr",
+    "inNumbers",
     "named",
     "numeric",
     "portNumber",
@@ -40,6 +43,27 @@ SIZE: Final = {int(socket.AF_INET): 16, int(socket.AF_INET6): 28, UNIX: 110}
 ANY: Final[dict[int, str]] = {int(socket.AF_INET): "0.0.0.0", int(socket.AF_INET6): "::"}
 
 
+@dataclass(frozen=True)
+class HostName:
+    """
+    The address of a program that names a host: it becomes a SOCKADDR when the name was looked up.
+    """
+
+    host: str
+    port: int
+
+
+def inNumbers(address: SockAddr | HostName) -> SockAddr:
+    """
+    The address of a member that looks no name up.
+
+    @raise Rejected: C{WSAEINVAL}, it is a host name.
+    """
+    if isinstance(address, HostName):
+        raise Rejected(WSAError.WSAEINVAL)
+    return address
+
+
 def isSockAddr(value: object) -> bool:
     """
     Tell the two overloads of an address apart: is this a SOCKADDR, and not a port?
@@ -54,11 +78,14 @@ def numeric(host: str) -> tuple[int, str, int] | None:
     @return: the family, the address in its canonical form, and its scope, which is 0 where none is said; L{None} for
         any other text, which may be a name.
     """
+    if "\0" in host:
+        # getaddrinfo(3) would read the text as far as the NUL.
+        return None
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             return int(family), socket.inet_ntop(family, socket.inet_pton(family, host)), 0
         except (OSError, ValueError):
-            # Not of this family; ValueError: a NUL inside.
+            # Not of this family; ValueError: a lone surrogate.
             continue
     # The rarer forms: "127.1", "fe80::1%eth0".  AI_NUMERICHOST never asks anybody.
     try:
@@ -69,14 +96,14 @@ def numeric(host: str) -> tuple[int, str, int] | None:
     return int(found[0][0]), address[0], address[3] if len(address) > 2 else 0
 
 
-def named(family: int, host: str, port: int, parameter: str) -> SockAddr | None:
+def named(family: int, host: str, port: int, parameter: str) -> SockAddr | HostName:
     """
     The SOCKADDR of a host given as text and a port.
 
     @param family: the socket's family.
     @param host: text; for a UNIX socket the path.
     @param port: a checked port.
-    @return: the address; L{None} when C{host} is no address but may be a name.
+    @return: the address; a L{HostName} when C{host} is no address but may be a name.
     @raise Rejected: C{WSAEAFNOSUPPORT}, the address is of another family; for a UNIX socket as L{_path} says.
     """
     if not isinstance(host, str):
@@ -85,21 +112,22 @@ def named(family: int, host: str, port: int, parameter: str) -> SockAddr | None:
         return _path(host)
     found = numeric(host)
     if found is None:
-        return None
+        return HostName(host, port)
     if found[0] != family:
         raise Rejected(WSAError.WSAEAFNOSUPPORT)
     return (found[1], port, 0, found[2]) if found[2] else (found[1], port)
 
 
-def sockaddr(family: int, value: Any, parameter: str) -> SockAddr:
+def sockaddr(family: int, value: Any, parameter: str) -> SockAddr | HostName:
     """
-    The SOCKADDR that a program gave as such.
+    The SOCKADDR that a program gave as such; as in the C{socket} module its host may be a name.
 
     @param family: the socket's family.
     @param value: a tuple, a path, or an address object of Twisted.
     @param parameter: what to call it in a L{TypeError}.
-    @raise Rejected: C{WSAEAFNOSUPPORT} for one of another family; C{WSAEADDRNOTAVAIL} for text that is no address,
-        C{WSAEINVAL} for a port that is none.
+    @return: the address; a L{HostName} where its host is no address but may be a name.
+    @raise Rejected: C{WSAEAFNOSUPPORT} for one of another family; C{WSAEINVAL} for a port that is none, and for a name
+        with a scope, which only an address has.
     """
     if isinstance(value, UNIXAddress):
         if family != UNIX:
@@ -124,12 +152,14 @@ def sockaddr(family: int, value: Any, parameter: str) -> SockAddr:
     port = portNumber(value[1], parameter)
     flow, scope, *_ = *(integer(part, parameter) for part in value[2:]), 0, 0
     found = numeric(value[0]) if value[0] else (family, ANY[family], 0)
-    if found is None:
-        raise Rejected(WSAError.WSAEADDRNOTAVAIL)
-    if found[0] != family or (len(value) > 2 and family != socket.AF_INET6):
+    if (found is not None and found[0] != family) or (len(value) > 2 and family != socket.AF_INET6):
         raise Rejected(WSAError.WSAEAFNOSUPPORT)
     if not 0 <= flow <= 0xFFFFF or not 0 <= scope <= 0xFFFFFFFF:
         raise Rejected(WSAError.WSAEINVAL)
+    if found is None:
+        if flow or scope:
+            raise Rejected(WSAError.WSAEINVAL)
+        return HostName(value[0], port)
     scope = scope or found[2]
     return (found[1], port, flow, scope) if flow or scope else (found[1], port)
 

@@ -18,7 +18,7 @@ from ._descriptor import SocketDescriptor
 from ._ioctl import atMark
 from ._lookup import Lookup
 from ._notify import CONNECTED, DATAGRAM, OOB, READ, REENABLED_BY, UNNAMED, WRITE
-from ._sockaddr import UNIX, SockAddr, isEmpty, isSockAddr, named, portNumber, sized, sockaddr
+from ._sockaddr import UNIX, HostName, SockAddr, isEmpty, isSockAddr, named, portNumber, sized, sockaddr
 from ._threads import isInitialised
 from ._urgent import takeUrgent
 from .winsock import AF_INET, SOCK_DGRAM, SOCKET_ERROR, MessageFlag, SetLastError, WSAError, errorFromErrno
@@ -31,6 +31,8 @@ _OOB: Final = int(MessageFlag.MSG_OOB)
 _PEEK: Final = int(MessageFlag.MSG_PEEK)
 _DONTROUTE: Final = int(MessageFlag.MSG_DONTROUTE)
 _WHOLE: Final = int(socket.MSG_TRUNC)
+# A Send to a connection that is gone fails.  SIGPIPE would end a process that has its default action set.
+_NO_SIGNAL: Final = int(socket.MSG_NOSIGNAL)
 _RECEIVED: Final = REENABLED_BY["Receive"]
 _RECEIVED_URGENT: Final = REENABLED_BY["Receive of urgent data"]
 _BLOCKED: Final = REENABLED_BY["Send that would have blocked"]
@@ -307,7 +309,7 @@ class Transfer(SocketDescriptor):
                     lpBuf, size = memoryview(lpBuf)[:nBufLen], nBufLen
             else:
                 return self._as_send(lpBuf, nBufLen, 0, None)
-            count: int = self._as_sock.send(lpBuf)  # type: ignore[union-attr]  # sending: there is one
+            count: int = self._as_sock.send(lpBuf, _NO_SIGNAL)  # type: ignore[union-attr]  # sending: there is one
         except OSError as error:
             return self._as_unsent(error)
         except (ValueError, BufferError):
@@ -330,7 +332,7 @@ class Transfer(SocketDescriptor):
                         return self._as_send(lpBuf, nBufLen, 0, nHostPort)
                     lpBuf = memoryview(lpBuf)[:nBufLen]
                 # All of it: a datagram is never sent in parts.
-                return self._as_sock.sendto(lpBuf, nHostPort)  # type: ignore[union-attr, arg-type]  # sending: there is one
+                return self._as_sock.sendto(lpBuf, _NO_SIGNAL, nHostPort)  # type: ignore[union-attr, arg-type]  # sending
             except OSError as error:
                 return self._as_unsent(error)
             except (TypeError, ValueError, BufferError):
@@ -360,10 +362,10 @@ class Transfer(SocketDescriptor):
             view = sent(lpBuf, nBufLen)
             self._as_sendable(flags)
             if to is None:
-                count = sock.send(view, flags)
+                count = sock.send(view, flags | _NO_SIGNAL)
             else:
                 self._as_phase = DATAGRAM
-                count = sock.sendto(view, flags, to)
+                count = sock.sendto(view, flags | _NO_SIGNAL, to)
             if count < len(view):
                 self._as_blocked()
             return count
@@ -434,8 +436,9 @@ class Transfer(SocketDescriptor):
                     # Broadcast is IPv4's.
                     raise Rejected(WSAError.WSAEINVAL)
                 return _BROADCAST, port
-            known = named(self._as_family, lpszHostAddress, port, "lpszHostAddress")
-            address = self._as_named(lpszHostAddress, port) if known is None else known
+            address = named(self._as_family, lpszHostAddress, port, "lpszHostAddress")
+        if isinstance(address, HostName):
+            address = self._as_named(address.host, address.port)
         if isEmpty(address):
             raise Rejected(WSAError.WSAEADDRNOTAVAIL)
         return address

@@ -189,13 +189,13 @@ class IAsyncSocket(IAsyncSocketNotifications):
         are tried in turn. A datagram socket that is given an address is connected at once, and may be given
         another later. An unbound socket is bound by this.
 
-        @param lpszHostAddress: an address in numbers, or a host name.
+        @param lpszHostAddress: an address in numbers, or a host name, which a SOCKADDR may have too.
         @param nHostPort: the peer's port.
         @return: True when connected at once, else False.
             Errors: WSAEWOULDBLOCK (OnConnect will tell), WSAEADDRINUSE, WSAEADDRNOTAVAIL (also an address of
             all zeros), WSAEAFNOSUPPORT, WSAEALREADY (an attempt is under way), WSAECONNREFUSED,
-            WSAEDESTADDRREQ, WSAEFAULT (nSockAddrLen is too small), WSAEINVAL (no such port, or the socket
-            listens), WSAEISCONN, WSAEMFILE, WSAENETUNREACH, WSAENOBUFS, WSAETIMEDOUT.
+            WSAEDESTADDRREQ, WSAEFAULT (nSockAddrLen is too small), WSAEINVAL (no such port, no possible
+            host name, or the socket listens), WSAEISCONN, WSAEMFILE, WSAENETUNREACH, WSAENOBUFS, WSAETIMEDOUT.
         @see: CAsyncSocket::Connect, which waits for the lookup of a name, and tries one IPv4 address only."""
 
     def Create(

@@ -69,6 +69,9 @@ def _ipPlace(description: str, scheme: str, arguments: Arguments) -> Place:
     kind = socket.SOCK_STREAM if scheme.startswith("tcp") else socket.SOCK_DGRAM
     interface = arguments.text("interface")
     try:
+        if "\0" in (interface or ""):
+            # The resolver would read it as far as the NUL.
+            raise UnicodeError
         # A numeric host, so that nothing is asked of a name server; the resolver also reads scopes
         # (fe80::1%eth0).
         flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV | socket.AI_PASSIVE

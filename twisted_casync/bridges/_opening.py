@@ -52,6 +52,9 @@ def opened(reactor: Any, family: int, binding: tuple[str, int, bool, bool] | Non
     try:
         if binding is not None:
             host, port, reuseAddress, reusePort = binding
+            if "\0" in host:
+                # The socket module says so with a TypeError.
+                raise problemOf(WSAError.WSAEINVAL)
             if reuseAddress:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if reusePort:
@@ -69,6 +72,9 @@ def numeric(host: str, port: int) -> Any:
 
     @raise socket.gaierror: the port, or the scope, is none.
     """
+    if "\0" in host:
+        # getaddrinfo(3) would read the scope as far as the NUL.
+        raise socket.gaierror(socket.EAI_NONAME, "an address has no NUL")
     return socket.getaddrinfo(
         host, port, socket.AF_INET6, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
     )[0][4]

@@ -31,13 +31,17 @@ class Target:
         """Read "host:port", "[IPv6 address]:port" or "unix:path"; nothing is looked up. Raises ValueError."""
         host, _, port = text.rpartition(":")
         if host == "unix" or text.startswith("unix:/"):
-            return cls(text, (AF_UNIX,), (text[len("unix:") :],))
+            path = text[len("unix:") :]
+            # A NUL at the beginning is that of Linux' abstract namespace.
+            if "\0" in path and not path.startswith("\0"):
+                raise ValueError(f"{text!r}: expected a path without NUL")
+            return cls(text, (AF_UNIX,), (path,))
         bracketed = host.startswith("[") and host.endswith("]")
         if bracketed:
             host = host[1:-1]
         # Without brackets nobody could say where an IPv6 address ends.
         named = isIPv6Address(host) if bracketed else host and ":" not in host
-        if not named or not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+        if not named or "\0" in host or not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
             raise ValueError(f"{text!r}: expected {EXPECTED}")
         if bracketed:
             families: tuple[int, ...] = (AF_INET6,)
