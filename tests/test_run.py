@@ -152,7 +152,7 @@ def test_a_class_inside_of_another_can_be_named(folder: Path) -> None:
         ("nothing.sockets:Listener", "no module 'nothing.sockets', since no 'nothing'; looked for in {folder} and"),
         ("nothing:Listener", "no module 'nothing'; looked for in {folder} and the rest of Python's path"),
         ("chat.nothing:Listener", "no module 'chat.nothing'; looked for"),
-        ("chat.sockets:ChatListner", "chat.sockets has no 'ChatListner'; is 'ChatListener' meant?"),
+        ("chat.sockets:ChatListner", "chat.sockets has no 'ChatListner'; did you mean 'ChatListener'?"),
         ("chat.sockets:Room.Xyzzy", "Room has no 'Xyzzy'"),
         ("chat.sockets:Room", "expected a subclass of CAsyncSocket, or a function that makes a socket, and it is the"),
         ("chat.sockets:number", "and it is of type int"),

@@ -70,10 +70,9 @@ def test_sockets_of_systemd(description: str, which: tuple[str | None, int | Non
     ("description", "wrong"),
     [
         ("", "expected one of tcp, tcp6, udp, udp6, unix, ssl, systemd and"),
-        ("7007", r"tcp:7007\?"),
+        ("7007", r"did you mean 'tcp:7007'\?"),
         ("http:80", "expected one of tcp, tcp6, udp, udp6, unix, ssl, systemd and"),
         ("tcp=80", "expected one of"),
-        ("--grace", "options stand before the places"),
         ("tcp", "the port is missing, expected tcp:PORT"),
         ("tcp:", "the port is missing"),
         ("tcp:http", "port 'http': expected a number from 0 to 65535"),

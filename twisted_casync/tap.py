@@ -10,7 +10,7 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.python import usage
 
-from twisted_casync._where import parseWhere
+from twisted_casync._where import KINDS, parseWhere
 from twisted_casync.services import (
     SHIPPED,
     AsyncSocketService,
@@ -22,6 +22,7 @@ from twisted_casync.services import (
 from twisted_casync.services._discovery import Registered, registered
 from twisted_casync.services._naming import Unusable, inOneLine
 from twisted_casync.services._seen import SeenOptions
+from twisted_casync.services._usage import CommandLine
 
 __all__ = ["Options", "makeService"]
 
@@ -56,6 +57,8 @@ class Options(SeenOptions):
         super().__init__()  # type: ignore[no-untyped-call]
         self.subCommands: Any = _Commands(self._choose)
         self._chosen: Registered | None = None
+        # Once it has failed.
+        self._failed: CommandLine | None = None
 
     opt_version = ServiceOptions.opt_version
 
@@ -81,11 +84,19 @@ class Options(SeenOptions):
         assert self._chosen is not None
         return self._chosen.service()
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What the chosen service serves; of one that is none of ours, it turns out when it starts."""
+        return self.service.kinds if isinstance(self.service, SocketService) else KINDS
+
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         try:
             super().parseOptions(options)  # type: ignore[no-untyped-call]
-        except usage.UsageError:
-            raise
+        except usage.UsageError as error:
+            words = list(options or ())
+            services = [found.name for found in registered(SHIPPED)]
+            self._failed = CommandLine(self, *self._spoken(words))
+            raise usage.UsageError(self._failed.explain(error, words, services)) from error
         except Exception as error:
             if self._chosen is None:
                 raise
@@ -105,13 +116,14 @@ class Options(SeenOptions):
                 place.check()
         except ValueError as error:
             raise usage.UsageError(str(error)) from None
-        # Of a service that is none of ours, it turns out when it starts.
-        served = self.service.kinds if isinstance(self.service, SocketService) else ("stream", "datagram")
         for place in self.where:
-            if place.kind not in served:
+            if place.kind not in self.kinds:
                 raise usage.UsageError(f"{place.description!r}: {self.subCommand} serves no {place.kind}s")
 
     def getUsage(self, width: int | None = None) -> str:
+        if self._failed is not None:
+            # twistd prints it in front of the error, which is to be seen.
+            return f"`{self._failed.help}` tells more.\n"
         if hasattr(self, "subOptions"):
             return super().getUsage(width)
         usable, unusable = [], []
@@ -131,6 +143,19 @@ class Options(SeenOptions):
         if unusable:
             text += "Can't be used (twistd casync --plugins tells more):\n" + "".join(unusable)
         return text
+
+    def _spoken(self, words: Sequence[str]) -> tuple[str | None, Any]:
+        """The service that a command line speaks of, and its options; those that services share if it has none."""
+        if self.subCommand is not None:
+            return self.subCommand, getattr(self, "subOptions", None) or ServiceOptions()
+        for found in registered(SHIPPED):
+            if found.name in words:
+                try:
+                    return found.name, found.service().options()
+                except Exception:
+                    # What is wrong with it is told when it is asked for.
+                    return found.name, ServiceOptions()
+        return None, ServiceOptions()
 
     def _choose(self, found: Registered) -> None:
         self._chosen = found

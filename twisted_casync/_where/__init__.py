@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from twisted_casync._where._meant import closest, didYouMean
 from twisted_casync._where._place import CannotListen, Opened, Place, nameOf
-from twisted_casync._where._strports import EXPECTED, parseWhere
+from twisted_casync._where._strports import KINDS, SCHEMES, expected, parseWhere
 
-__all__ = ["EXPECTED", "CannotListen", "Opened", "Place", "nameOf", "parseWhere"]
+__all__ = [
+    "KINDS",
+    "SCHEMES",
+    "CannotListen",
+    "Opened",
+    "Place",
+    "closest",
+    "didYouMean",
+    "expected",
+    "nameOf",
+    "parseWhere",
+]

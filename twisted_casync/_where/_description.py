@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from twisted_casync._where._meant import didYouMean
+
 __all__ = ["Arguments", "read"]
 
 # Arguments that nobody meant to give come from the colons of an IPv6 address.
@@ -35,7 +37,7 @@ class Arguments:
             if name is None:
                 raise ValueError(f"{argument[0]!r} is one too many, expected {', '.join(names)} at most ({_QUOTE})")
             if name not in names:
-                raise ValueError(f"{scheme} has no {name!r}, expected {', '.join(names)}")
+                raise ValueError(f"{scheme} has no {name!r}, expected {', '.join(names)}{didYouMean(name, names)}")
             if name in values:
                 raise ValueError(f"{name} is given twice, expected once ({_QUOTE})")
             values[name] = argument[-1]

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
 from twisted_casync._where._description import Arguments, read
+from twisted_casync._where._meant import didYouMean
 from twisted_casync._where._place import BoundPlace, InheritedPlace, Place, UnixPlace, nameOf
 from twisted_casync._where._tlsplace import TLSPlace
 
-__all__ = ["EXPECTED", "SCHEMES", "Place", "Scheme", "nameOf", "parseWhere"]
+__all__ = ["KINDS", "SCHEMES", "Place", "Scheme", "expected", "nameOf", "parseWhere"]
+
+KINDS = ("stream", "datagram")
+"""What can be served at a place."""
 
 # sun_path of <sys/un.h> has 108 bytes, the last one for the terminating NUL.
 _LONGEST_PATH = 107
@@ -32,14 +36,35 @@ class Scheme:
     arguments: their names, in the order in which they may stand without them.
     parse: called with the description, the scheme and the arguments; returns a Place or raises ValueError,
         which says what was expected. It opens nothing.
+    kinds: what can be served at such a place.
+    usage: its line in the help of a command, without the word; empty for one that is in the line of another.
+    remark: what stands behind that.
     """
 
     arguments: tuple[str, ...]
     parse: Callable[[str, str, Arguments], Place]
+    kinds: tuple[str, ...]
+    usage: str = ""
+    remark: str = ""
 
 
-def parseWhere(description: str) -> Place:
+def expected(kinds: Container[str] = KINDS) -> str:
+    """What a description can be, a line for each scheme.
+
+    kinds: what is served.
+    """
+    rows = [(f"{name}:{row.usage}", row.remark) for name, row in _serving(kinds).items() if row.usage]
+    return "\n".join(f"{usage:44}{remark and f'({remark})'}".rstrip() for usage, remark in rows)
+
+
+def _serving(kinds: Container[str]) -> dict[str, Scheme]:
+    return {name: row for name, row in SCHEMES.items() if any(kind in kinds for kind in row.kinds)}
+
+
+def parseWhere(description: str, kinds: Container[str] = KINDS) -> Place:
     """Read one server description.
+
+    kinds: what is served, for the error that names the schemes; the place may be of another kind.
 
     Returns its Place. Raises ValueError that quotes the description, and says what is wrong with it and what
     was expected; nothing is looked up and nothing opened.
@@ -47,17 +72,18 @@ def parseWhere(description: str) -> Place:
     try:
         scheme, given = read(description)
         if scheme not in SCHEMES:
-            raise ValueError(f"expected one of {', '.join(SCHEMES)} and a colon at the start{_hint(scheme)}")
+            names = _serving(kinds)
+            raise ValueError(f"expected one of {', '.join(names)} and a colon at the start{_hint(scheme, names)}")
         row = SCHEMES[scheme]
         return row.parse(description, scheme, Arguments(scheme, row.arguments, given))
     except ValueError as error:
         raise ValueError(f"{description!r}: {error}") from None
 
 
-def _hint(scheme: str) -> str:
-    if scheme.startswith("-"):
-        return " (options stand before the places)"
-    return f" (tcp:{scheme}?)" if scheme.isdecimal() else ""
+def _hint(scheme: str, names: Iterable[str]) -> str:
+    if scheme.isdecimal():
+        return f"; did you mean '{next(iter(names))}:{scheme}'?"
+    return didYouMean(scheme, names)
 
 
 def _ipPlace(description: str, scheme: str, arguments: Arguments) -> Place:
@@ -125,26 +151,29 @@ def _backlog(arguments: Arguments) -> int | None:
     return arguments.number("backlog", 2**31 - 1)
 
 
-_TCP = Scheme(("port", "interface", "backlog"), _ipPlace)
-_UDP = Scheme(("port", "interface"), _ipPlace)
+_TCP = ("port", "interface", "backlog")
+_UDP = ("port", "interface")
+# In the order of Twisted's own.
+_SSL = ("port", "privateKey", "certKey", "sslmethod", "interface", "backlog", "extraCertChain", "dhParameters")
 
 SCHEMES = {
-    "tcp": _TCP,
-    "tcp6": _TCP,
-    "udp": _UDP,
-    "udp6": _UDP,
-    "unix": Scheme(("address", "mode", "backlog", "lockfile"), _unixPlace),
-    # In the order of Twisted's own.
-    "ssl": Scheme(
-        (*("port", "privateKey", "certKey", "sslmethod"), *("interface", "backlog", "extraCertChain", "dhParameters")),
-        _tlsPlace,
+    "tcp": Scheme(_TCP, _ipPlace, ("stream",), "PORT[:interface=ADDRESS][:backlog=N]", "tcp6 for IPv6"),
+    "tcp6": Scheme(_TCP, _ipPlace, ("stream",)),
+    "udp": Scheme(_UDP, _ipPlace, ("datagram",), "PORT[:interface=ADDRESS]", "udp6 for IPv6"),
+    "udp6": Scheme(_UDP, _ipPlace, ("datagram",)),
+    "unix": Scheme(
+        ("address", "mode", "backlog", "lockfile"),
+        _unixPlace,
+        ("stream",),
+        "PATH[:mode=OCTAL][:backlog=N][:lockfile=0]",
     ),
-    "systemd": Scheme(("domain", "index", "name"), _inheritedPlace),
+    "ssl": Scheme(_SSL, _tlsPlace, ("stream",), "PORT:privateKey=FILE[:certKey=FILE]", "TLS; and more: docs/tls.md"),
+    "systemd": Scheme(
+        ("domain", "index", "name"),
+        _inheritedPlace,
+        KINDS,
+        "domain=INET|INET6|UNIX:index=N",
+        "or name=NAME; socket activation",
+    ),
 }
 """All schemes, by their names."""
-
-EXPECTED = r"""tcp:PORT[:interface=ADDRESS][:backlog=N]    (tcp6 for IPv6)
-udp:PORT[:interface=ADDRESS]                (udp6 for IPv6)
-unix:PATH[:mode=OCTAL][:backlog=N][:lockfile=0]
-ssl:PORT:privateKey=FILE[:certKey=FILE]     (TLS; and more: docs/tls.md)
-systemd:domain=INET|INET6|UNIX:index=N      (or name=NAME; socket activation)"""

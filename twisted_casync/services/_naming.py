@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import traceback
-from difflib import get_close_matches
 from importlib import import_module
 from types import TracebackType
 from typing import Any
+
+from twisted_casync._where import didYouMean
 
 __all__ = ["Unusable", "inOneLine", "resolve"]
 
@@ -35,7 +36,7 @@ def resolve(name: str) -> Any:
         try:
             found = getattr(found, part)
         except AttributeError:
-            raise Unusable(f"{name!r}: {_owner(found)} has no {part!r}{_meant(part, found)}") from None
+            raise Unusable(f"{name!r}: {_owner(found)} has no {part!r}{didYouMean(part, dir(found))}") from None
     return found
 
 
@@ -69,11 +70,6 @@ def _looked() -> str:
 
 def _owner(thing: Any) -> str:
     return str(getattr(thing, "__name__", repr(thing)))
-
-
-def _meant(part: str, owner: Any) -> str:
-    close = get_close_matches(part, dir(owner), 1)
-    return f"; is {close[0]!r} meant?" if close else ""
 
 
 def _line(trace: TracebackType | None) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 from twisted.python import usage
 
-from twisted_casync._where import EXPECTED, parseWhere
+from twisted_casync._where import KINDS, expected, parseWhere
 from twisted_casync.services._limits import Limits
+from twisted_casync.services._usage import Misplaced
 
 __all__ = ["ServiceOptions", "count", "named", "seconds"]
 
@@ -87,9 +88,17 @@ class ServiceOptions(usage.Options):
         super().__init__()  # type: ignore[no-untyped-call]
         self["where"] = []
 
+    @property
+    def _kinds(self) -> tuple[str, ...]:
+        """What the service serves, as far as the command line that it is part of can tell."""
+        return getattr(self.parent, "kinds", KINDS)
+
     def parseArgs(self, *where: str) -> None:
+        for word in where:
+            if word.startswith("-"):
+                raise Misplaced(word)
         try:
-            self["where"] = [parseWhere(description) for description in where]
+            self["where"] = [parseWhere(description, self._kinds) for description in where]
             for place in self["where"]:
                 place.check()
         except ValueError as error:
@@ -108,6 +117,6 @@ class ServiceOptions(usage.Options):
         raise SystemExit(0)
 
     def getUsage(self, width: int | None = None) -> str:
-        lines = "\n".join(f"  {line}" for line in EXPECTED.splitlines())
+        lines = "\n".join(f"  {line}" for line in expected(self._kinds).splitlines())
         where = f"Each WHERE is a Twisted server description (a backslash quotes a character):\n{lines}"
         return f"{super().getUsage(width)}\n{where}\n"
