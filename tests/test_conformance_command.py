@@ -224,6 +224,36 @@ def test_a_difference_is_said_and_counts(suite: Suite) -> None:
     ]
 
 
+def test_what_is_as_in_another_recording_does_not_differ(suite: Suite) -> None:
+    def recorded(folder: str, name: str, **changes: Any) -> None:
+        trace = [{"scenario": name}, *copy.deepcopy(ECHO_TRACE[1:-1]), {"end": name}]
+        trace[14].update(changes)
+        (suite.folder / folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in trace))
+
+    (suite.folder / "later").mkdir()
+    for name in ("one", "both", "only-later"):
+        suite.add(name, ECHO, None)
+    recorded("traces", "one", data="pang")
+    recorded("later", "one")
+    recorded("traces", "both", data="pang")
+    recorded("later", "both", data="pong", ret=9)
+    recorded("later", "only-later")
+    alone = suite.run()
+    assert (alone.returncode, alone.stdout.splitlines()[-1]) == (
+        1,
+        "4 scenarios, 1 match, 0 known deviations, 3 differ",
+    )
+    result = suite.run("--also", "later")
+    # "echo" is in the first recording only; "both" is nearer to that one.
+    assert (result.returncode, result.stdout.splitlines()) == (
+        1,
+        [
+            'both:9 S.OnReceive.recv.data: expected "pang", got "ping"',
+            "4 scenarios, 3 match, 0 known deviations, 1 differ",
+        ],
+    )
+
+
 def test_known_deviations(suite: Suite) -> None:
     wrong = copy.deepcopy(ECHO_TRACE)
     wrong[17]["ret"] = 5
@@ -260,6 +290,7 @@ def test_own_traces_are_written_and_match(suite: Suite) -> None:
         ["--reactor", "perpetual"],
         ["--only", "nothing"],
         ["--deviations", "nowhere.json"],
+        ["--also", "nowhere"],
         ["--deviations", "scenarios"],
     ],
 )

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twisted_casync.testing._align import ONE_SIDED, align
-from twisted_casync.testing._compare import MISSING, BrokenTrace, Difference, canonical, compare, loadTrace
+from twisted_casync.testing._compare import MISSING, BrokenTrace, Difference, canonical, compare, loadTrace, nearest
 from twisted_casync.testing._conformance import Tally
 from twisted_casync.testing._deviations import BadTable, Deviations, proposeRows
 
@@ -144,6 +144,31 @@ def test_a_record_on_one_side_only_does_not_shift_those_after_it() -> None:
     assert compare("x", [*pumped()[:-1], *after], [*pumped()[:-1], limit, *after]) == [
         Difference("x", 9, "limit", MISSING, {"limit": "pump"})
     ]
+
+
+def test_an_answer_differs_that_is_as_in_no_recording() -> None:
+    def difference(line: int, field: str, expected: Any) -> Difference:
+        return Difference("x", line, field, expected, "got")
+
+    # A command's fields are one answer, and so is what a socket was told; a handler's command is one of its own.
+    first = [
+        difference(1, "ret", 1),
+        difference(1, "err", 1),
+        difference(2, "S.OnReceive#2", 1),
+        difference(2, "S.OnReceive.recv.ret", 1),
+        difference(2, "C.OnSend", 1),
+        difference(3, "value", 1),
+    ]
+    second = [
+        difference(1, "data", 2),
+        difference(2, "S.order", 2),
+        difference(2, "S.OnReceive.recv#2.ret", 2),
+        difference(4, "value", 2),
+    ]
+    assert nearest([first, second]) == [difference(1, "data", 2), difference(2, "S.order", 2)]
+    assert nearest([second, first]) == [difference(1, "data", 2), difference(2, "S.OnReceive#2", 1)]
+    assert nearest([first]) == first
+    assert nearest([first, second, []]) == []
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"note":"OnSend"}', '{"op":"recv","in":"S.OnSend","line":1}'])

@@ -7,11 +7,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_scenarios import OWN, RECORDED
+from _recorded import OWN, OWN_TRACES, RECORDED, RECORDED_TRACES, knownDeviations
 
 from twisted_casync.testing import MemoryNetwork
-from twisted_casync.testing._compare import compare, loadTrace
-from twisted_casync.testing._conformance import Tally
+from twisted_casync.testing._conformance import Tally, differences
 from twisted_casync.testing._deviations import Deviations
 from twisted_casync.testing._runner import playScenario, socketsOn, unawaitedOn
 
@@ -22,7 +21,6 @@ _EVERYWHERE = "the network is one machine that has every address"
 LEFT_OUT = {
     "accept-stale-notification": _TURN,
     "close-data-handler-loop": _TURN,
-    "close-queued-handle-reused": _TURN,
     "close-recv-before-onclose": _TURN,
     "connect-broadcast": _EVERYWHERE,
     "connect-close-at-once": _TURN,
@@ -61,24 +59,20 @@ def scenarios() -> list[Path]:
     """
     @return: all.
     """
-    paths = [*(RECORDED / "scenarios").glob("*.txt"), *OWN.glob("*.txt")]
+    paths = [*RECORDED.glob("*.txt"), *OWN.glob("*.txt")]
     return sorted(paths)
 
 
 @pytest.mark.parametrize("sockets", [socketsOn, unawaitedOn], ids=["CAsyncSocket", "CSocket"])
 def test_they_go_in_memory_as_recorded(sockets: object) -> None:
-    tables = {
-        RECORDED / "scenarios": (RECORDED / "traces", Deviations((RECORDED / "deviations.json").read_text())),
-        OWN: (OWN / "traces", Deviations()),
-    }
-    tally = {folder: Tally(deviations) for folder, (_, deviations) in tables.items()}
+    traces = {RECORDED: RECORDED_TRACES, OWN: OWN_TRACES}
+    tally = {RECORDED: Tally(knownDeviations()), OWN: Tally(Deviations())}
     for path in scenarios():
         with MemoryNetwork().installed() as network:
             factory = sockets(network)  # type: ignore[operator]  # one of two functions
             work = playScenario(network, path.stem, path.read_text("latin-1"), factory=factory)
             got = network.run(work)
-        trace = (tables[path.parent][0] / f"{path.stem}.jsonl").read_text()
-        tally[path.parent].add(path.stem, compare(path.stem, loadTrace(trace), got))
+        tally[path.parent].add(path.stem, differences(path.stem, traces[path.parent], got))
     otherwise = {difference.scenario for each in tally.values() for difference in each.open}
     assert otherwise == set(LEFT_OUT)
     assert len(scenarios()) > 300

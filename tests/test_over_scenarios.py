@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from _reactors import must
-from test_scenarios import RECORDED, played
+from _recorded import RECORDED, RECORDED_TRACES, knownDeviations
+from test_scenarios import played
 from twisted.internet.protocol import Factory
 
 from twisted_casync import INVALID_SOCKET, CAsyncSocket
 from twisted_casync.bridges import SocketProtocol, transportOf
-from twisted_casync.testing._deviations import Deviations
 from twisted_casync.testing._recorder import RecordingSocket
 from twisted_casync.testing._session import SocketFactory
 
@@ -60,7 +60,7 @@ def scenarios() -> dict[str, Path]:
     @return: those in which a connection is made.
     """
     found = {
-        path.stem: path for path in (RECORDED / "scenarios").glob("*.txt") if "accept" in path.read_text("latin-1")
+        path.stem: path for path in RECORDED.glob("*.txt") if "accept" in path.read_text("latin-1")
     }
     return {name: path for name, path in found.items() if name.split("-")[0] in KINDS}
 
@@ -108,7 +108,6 @@ def test_streams_go_over_transports_as_recorded(way: str, leftOut: bool, tmp_pat
     chosen = {name: path for name, path in scenarios().items() if (name in LEFT_OUT) == leftOut}
     for path in chosen.values():
         shutil.copy(path, tmp_path)
-    deviations = Deviations((RECORDED / "deviations.json").read_text())
-    tally = played(way, tmp_path, RECORDED / "traces", deviations, limit=60, sockets=overTransportsOn)
+    tally = played(way, tmp_path, RECORDED_TRACES, knownDeviations(), limit=60, sockets=overTransportsOn)
     assert {difference.scenario for difference in tally.open} == (set(LEFT_OUT) if leftOut else set())
     assert len(chosen) >= (len(LEFT_OUT) if leftOut else 90)

@@ -16,9 +16,9 @@ from _generator import Scenario, generate
 from _kept import KEPT
 from _model import Undetermined, predict
 from _random_runs import Run, differing, replay, shrunk, write
+from _recorded import RECORDED, RECORDED_TRACES, knownDeviations
 
-from twisted_casync.testing._compare import compare, loadTrace
-from twisted_casync.testing._deviations import Deviations
+from twisted_casync.testing._conformance import differences
 
 SEEDS = int(os.environ.get("TWISTED_CASYNC_SEEDS") or 200)
 WAYS = (
@@ -33,7 +33,6 @@ WAYS = (
     "uvloop-direct",
 )
 """All reactors with the window; without, those that tell of a failure each in another way."""
-RECORDED = Path(__file__).with_name("conformance")
 
 
 @pytest.fixture(scope="module")
@@ -122,15 +121,16 @@ def test_the_seeds_reach_what_there_is_to_reach(scenarios: list[Scenario]) -> No
 
 def test_the_second_reading_agrees_with_the_recorded_traces() -> None:
     """All of them that it models, but for the deviations that are decided."""
-    deviations = Deviations((RECORDED / "deviations.json").read_text("utf-8"))
+    deviations = knownDeviations()
     predicted = 0
-    for path in sorted((RECORDED / "scenarios").glob("*.txt")):
+    for path in sorted(RECORDED.glob("*.txt")):
         try:
             trace = predict(path.read_text("latin-1"))
         except Undetermined:
             continue
-        recorded = loadTrace((RECORDED / "traces" / f"{path.stem}.jsonl").read_text("utf-8"))[1:-1]
-        assert [str(it) for it in compare(path.stem, recorded, trace) if not deviations.covers(it)] == []
+        whole = [{"scenario": path.stem}, *trace, {"end": path.stem}]
+        found = differences(path.stem, RECORDED_TRACES, whole)
+        assert [str(it) for it in found if not deviations.covers(it)] == []
         predicted += 1
     assert predicted > 100
 

@@ -8,38 +8,36 @@ handles that are attached in every phase.  Their traces were written from docs/d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from _reactors import LIMIT, WAYS, reactorOf, run
+from _recorded import OWN, OWN_TRACES, RECORDED, RECORDED_TRACES, knownDeviations
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from twisted_casync.testing._compare import Difference, compare, loadTrace
-from twisted_casync.testing._conformance import Tally
+from twisted_casync.testing._compare import Difference
+from twisted_casync.testing._conformance import Tally, differences
 from twisted_casync.testing._deviations import Deviations
 from twisted_casync.testing._runner import playScenario, socketsOn, unawaitedOn
 from twisted_casync.testing._session import SocketFactory
 
-HERE = Path(__file__).parent
-OWN = HERE / "scenarios"
-RECORDED = HERE / "conformance"
 Sockets = Callable[[Any], SocketFactory]
 QUIET = 0.003  # seconds; each pump also waits for the reactor to have turned
 
 
-async def _playEach(reactor: Any, scenarios: Path, traces: Path, tally: Tally, sockets: Sockets) -> None:
+async def _playEach(reactor: Any, scenarios: Path, traces: Sequence[Path], tally: Tally, sockets: Sockets) -> None:
     for path in sorted(scenarios.glob("*.txt")):
         got = await playScenario(reactor, path.stem, path.read_text("latin-1"), QUIET, sockets(reactor))
-        tally.add(path.stem, compare(path.stem, loadTrace((traces / f"{path.stem}.jsonl").read_text()), got))
+        tally.add(path.stem, differences(path.stem, traces, got))
 
 
 def played(
     way: str,
     scenarios: Path,
-    traces: Path,
+    traces: Sequence[Path],
     deviations: Deviations,
     limit: float = LIMIT,
     sockets: Sockets = socketsOn,
@@ -62,20 +60,20 @@ def played(
 @pytest.mark.parametrize("sockets", [socketsOn, unawaitedOn], ids=["CAsyncSocket", "CSocket"])
 @pytest.mark.parametrize("way", ["epoll-window", *(way for way in WAYS if way.endswith("direct"))])
 def test_the_scenarios_of_this_project_go_as_decided(way: str, sockets: Sockets) -> None:
-    tally = played(way, OWN, OWN / "traces", Deviations(), sockets=sockets)
+    tally = played(way, OWN, OWN_TRACES, Deviations(), sockets=sockets)
     assert tally.open == []
     assert tally.summary().startswith(f"{len(list(OWN.glob('*.txt')))} scenarios, ")
 
 
 def test_each_trace_belongs_to_a_scenario() -> None:
-    for scenarios, traces in ((OWN, OWN / "traces"), (RECORDED / "scenarios", RECORDED / "traces")):
-        assert {path.stem for path in traces.iterdir()} == {path.stem for path in scenarios.glob("*.txt")}
+    for scenarios, recordings in ((OWN, OWN_TRACES), (RECORDED, RECORDED_TRACES)):
+        names = {path.stem for path in scenarios.glob("*.txt")}
+        assert [{path.stem for path in traces.iterdir()} for traces in recordings] == [names] * len(recordings)
 
 
 @pytest.mark.parametrize("sockets", [socketsOn, unawaitedOn], ids=["CAsyncSocket", "CSocket"])
 def test_the_recorded_scenarios_go_as_recorded_but_for_the_known_deviations(sockets: Sockets) -> None:
-    deviations = Deviations((RECORDED / "deviations.json").read_text())
-    tally = played("epoll-window", RECORDED / "scenarios", RECORDED / "traces", deviations, limit=60, sockets=sockets)
+    tally = played("epoll-window", RECORDED, RECORDED_TRACES, knownDeviations(), limit=60, sockets=sockets)
     assert tally.open == []
     assert tally.stale() == []
 
@@ -83,5 +81,5 @@ def test_the_recorded_scenarios_go_as_recorded_but_for_the_known_deviations(sock
 def test_a_scenario_that_goes_otherwise_is_found(tmp_path: Path) -> None:
     name = "close-in-onconnect"
     (tmp_path / f"{name}.txt").write_text((OWN / f"{name}.txt").read_text().replace(": close C", ": nop"))
-    tally = played("epoll-window", tmp_path, OWN / "traces", Deviations())
+    tally = played("epoll-window", tmp_path, OWN_TRACES, Deviations())
     assert Difference(name, 7, "C.OnSend", "(missing)", 0) in tally.open

@@ -29,6 +29,7 @@ __all__ = [
     "canonical",
     "compare",
     "loadTrace",
+    "nearest",
 ]
 
 MISSING = "(missing)"
@@ -66,6 +67,13 @@ class Difference:
     field: str
     expected: Any
     got: Any
+
+    @property
+    def answer(self) -> tuple[int, str]:
+        """
+        The answer that it is a part of: all that one command gave back, or what one socket was told in a pump.
+        """
+        return self.line, self.field.rpartition(".")[0]
 
     def __str__(self) -> str:
         where = f"{self.scenario}:{self.line} {self.field}"
@@ -158,6 +166,30 @@ def compare(scenario: str, expected: Sequence[Record], got: Sequence[Record]) ->
         for name, was, became in _phaseDifferences(before, after):
             differences.append(Difference(scenario, line, name, was, became))
     return differences
+
+
+def nearest(recordings: Sequence[Sequence[Difference]]) -> list[Difference]:
+    """
+    @param recordings: the differences of one trace from each of several recordings of its scenario.
+    @return: those in the answers that differ from every recording, each answer compared with the recording that is
+        nearest to it; with the last where several are.
+    """
+    answers = [_byAnswer(differences) for differences in recordings]
+    everywhere = set(answers[0]).intersection(*answers[1:])
+    differences: list[Difference] = []
+    # In the order of the first recording, as compare() gives them.
+    for answer in answers[0]:
+        if answer in everywhere:
+            found: list[list[Difference]] = [of[answer] for of in reversed(answers)]
+            differences += min(found, key=len)
+    return differences
+
+
+def _byAnswer(differences: Sequence[Difference]) -> dict[tuple[int, str], list[Difference]]:
+    answers: dict[tuple[int, str], list[Difference]] = {}
+    for difference in differences:
+        answers.setdefault(difference.answer, []).append(difference)
+    return answers
 
 
 def _phaseDifferences(expected: Phase | None, got: Phase | None) -> Iterator[tuple[str, Any, Any]]:

@@ -1,5 +1,5 @@
 """
-The conformance command: a folder of scenarios against a folder of traces.
+The conformance command: a folder of scenarios against folders of traces.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ import argparse
 import faulthandler
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from twisted_casync import AfxSocketInit, AfxSocketTerm
-from twisted_casync.testing._compare import MISSING, BrokenTrace, Difference, compare, loadTrace
+from twisted_casync.testing._compare import MISSING, BrokenTrace, Difference, compare, loadTrace, nearest
 from twisted_casync.testing._deviations import Deviations, proposeRows
 from twisted_casync.testing._runner import (
     DEFAULT_QUIET,
@@ -25,7 +25,7 @@ from twisted_casync.testing._runner import (
 )
 from twisted_casync.testing._session import Fields
 
-__all__ = ["Tally", "addArguments", "run"]
+__all__ = ["Tally", "addArguments", "differences", "run"]
 
 _HANG = 120.0
 
@@ -34,6 +34,14 @@ def addArguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("scenarios", type=Path, metavar="SCENARIOS", help="folder of NAME.txt")
     parser.add_argument("traces", type=Path, metavar="TRACES", help="folder of NAME.jsonl")
+    parser.add_argument(
+        "--also",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="TRACES",
+        help="folder of another recording: what agrees with one of them does not differ (can be repeated)",
+    )
     parser.add_argument("--reactor", metavar="NAME", help="as for twistd, or uvloop (default: the platform's)")
     parser.add_argument("--direct", action="store_true", help="register sockets with the reactor itself")
     parser.add_argument("--csocket", action="store_true", help="play with objects of class CSocket that nobody awaits")
@@ -98,8 +106,9 @@ def run(options: argparse.Namespace) -> int:
     try:
         deviations = Deviations(options.deviations.read_text("utf-8")) if options.deviations else Deviations()
         paths = _scenarioFiles(options.scenarios, options.only)
-        if not options.traces.is_dir():
-            raise ValueError(f"no folder {options.traces}")
+        for folder in (options.traces, *options.also):
+            if not folder.is_dir():
+                raise ValueError(f"no folder {folder}")
         if options.write is not None:
             options.write.mkdir(parents=True, exist_ok=True)
         reactor = installReactor(options.reactor)
@@ -144,17 +153,24 @@ async def _playAll(reactor: Any, options: argparse.Namespace, paths: list[Path],
         if options.write is not None:
             lines = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in got)
             (options.write / f"{path.stem}.jsonl").write_text(lines, "ascii")
-        for difference in tally.add(path.stem, _differences(path.stem, options.traces, got)):
+        found = differences(path.stem, [options.traces, *options.also], got)
+        for difference in tally.add(path.stem, found):
             if not options.propose:
                 print(difference, file=report, flush=True)
     AfxSocketTerm()
 
 
-def _differences(name: str, traces: Path, got: list[Fields]) -> list[Difference]:
-    path = traces / f"{name}.jsonl"
-    if not path.exists():
+def differences(name: str, folders: Sequence[Path], got: list[Fields]) -> list[Difference]:
+    """
+    @param name: of a scenario.
+    @param folders: of recordings, each with its C{NAME.jsonl} or without.
+    @param got: the trace to compare.
+    @return: the differences in the answers that are as in none of the recordings.
+    """
+    traces = [trace for folder in folders if (trace := folder / f"{name}.jsonl").exists()]
+    if not traces:
         return [Difference(name, 0, "trace", MISSING, f"{len(got)} records")]
     try:
-        return compare(name, loadTrace(path.read_text("utf-8")), got)
+        return nearest([compare(name, loadTrace(trace.read_text("utf-8")), got) for trace in traces])
     except (BrokenTrace, UnicodeDecodeError) as error:
         return [Difference(name, 0, "trace", f"(broken: {error})", f"{len(got)} records")]
