@@ -180,8 +180,8 @@ def nearest(recordings: Sequence[Sequence[Difference]]) -> list[Difference]:
     # In the order of the first recording, as compare() gives them.
     for answer in answers[0]:
         if answer in everywhere:
-            found: list[list[Difference]] = [of[answer] for of in reversed(answers)]
-            differences += min(found, key=len)
+            least: list[Difference] = min((of[answer] for of in reversed(answers)), key=len)
+            differences += least
     return differences
 
 
