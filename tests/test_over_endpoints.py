@@ -86,6 +86,19 @@ def test_a_connection_that_is_reset_is_told_as_one() -> None:
         door.Close()
 
 
+@pytest.mark.parametrize("handler", ["OnConnect", "OnSend"])
+def test_a_client_can_close_in_the_handlers_of_a_new_connection(handler: str) -> None:
+    """Its endpoint has connected by then, and has not said so yet."""
+    with reactorOf("epoll-window") as reactor:
+        server = Recorder(OnClose=lambda sock: sock.Close())
+        door = listeningOver(reactor, TCP4ServerEndpoint(reactor, 0, interface=LOCALHOST), server)
+        client = Recorder(**{handler: lambda sock: sock.Close()})
+        connectOver(client, TCP4ClientEndpoint(reactor, *must(door.GetSockName())), reactor=reactor)
+        run(reactor, lambda: "OnClose" in server.names())
+        assert client.names()[-1] == handler and client.m_hSocket == INVALID_SOCKET
+        door.Close()
+
+
 def test_back_pressure_reaches_the_peer_and_comes_from_it() -> None:
     """Both ends send without end and receive nothing; what is kept between them stays bounded."""
     with reactorOf("epoll-window") as reactor:

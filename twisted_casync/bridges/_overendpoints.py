@@ -63,7 +63,8 @@ class _Connecting(Carrying):
 
     def close(self, abort: bool) -> None:
         waiting, self.waiting = self.waiting, None
-        if waiting is not None:
+        # In the handlers that a new connection calls the endpoint has nothing left to cancel, and not said so yet.
+        if waiting is not None and not self.connected:
             waiting.cancel()
         super().close(abort)
 
