@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import subprocess
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,15 +105,30 @@ AsyncSocketService(EchoListener, ["tcp:{taken}:interface=127.0.0.1"]).setService
         mustSayOnce(child, f"cannot listen on tcp:{taken}:interface=127.0.0.1: {IN_USE}")
 
 
-def test_in_the_background_the_terminal_and_the_log_say_it_and_no_pid_file_stays(taken: int, tmp_path: Path) -> None:
-    where = f"tcp:{taken}:interface=127.0.0.1"
+@pytest.mark.programs
+@pytest.mark.parametrize(
+    ("where", "shown"),
+    [
+        ("tcp:{taken}:interface=127.0.0.1", "cannot listen on tcp:{taken}:interface=127.0.0.1: " + IN_USE),
+        # What does not fit into what twistd shows is left out in the middle.
+        ("unix:{long}/x", "...: No such file or directory."),
+        ("ssl:{taken}:privateKey={key}:interface=127.0.0.1", "...: " + IN_USE),
+        ("tcp:0:interface=192.0.2.1", "...: " + UNREACHABLE),
+    ],
+)
+def test_in_the_background_the_terminal_and_the_log_say_it_and_no_pid_file_stays(
+    taken: int, tmp_path: Path, where: str, shown: str
+) -> None:
+    names = {"taken": taken, "long": "/nowhere/" + "long/" * 12, "key": identity("localhost", "authority.example").both}
+    where, shown = where.format(**names), shown.format(**names)
     pidfile, log = tmp_path / "pid", tmp_path / "log"
     command = [script("twistd"), f"--pidfile={pidfile}", f"--logfile={log}", "casync", "echo", where]
     result = subprocess.run(
         command, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=tmp_path
     )
     assert result.returncode == 1
-    assert f"cannot listen on {where}" in result.stderr
+    assert "An error has occurred: b'Failed: cannot listen on " in result.stderr
+    assert f"{shown}'\n" in result.stderr
     # The one that tells why is not yet the end of the one that failed.
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         ended = os.pidfd_open(int(pidfile.read_text()))
@@ -120,8 +136,20 @@ def test_in_the_background_the_terminal_and_the_log_say_it_and_no_pid_file_stays
         os.close(ended)
     assert not pidfile.exists()
     said = log.read_text()
-    assert said.count(f"cannot listen on {where}: {IN_USE}") == 1
+    assert said.count(f"cannot listen on {where}: ") == 1
     assert "Traceback" not in said
+
+
+def test_a_long_reason_that_is_not_ASCII_fits_too() -> None:
+    where = "unix:/nowhere/" + "\N{LATIN SMALL LETTER E WITH ACUTE}" * 40
+    with pytest.raises(CannotListenError) as caught:
+        AsyncSocketService(EchoListener, [where]).privilegedStartService()
+    (line,) = traceback.format_exception_only(type(caught.value), caught.value)
+    written = f"1 {line.strip()}".encode("ascii", "backslashreplace")
+    assert written.startswith(b"1 Failed: cannot listen on unix:/nowhere/")
+    assert written.endswith(b"...: No such file or directory.")
+    assert len(written) <= 100
+    assert str(caught.value.__cause__) == f"cannot listen on {where}: No such file or directory."
 
 
 def test_a_program_that_starts_a_service_gets_the_error(taken: int) -> None:
