@@ -278,6 +278,20 @@ def test_twisted_is_another_project_s_package() -> None:
 # -- names and words
 
 
+def test_what_is_logged_has_a_short_name_that_no_module_gives_it() -> None:
+    """A Logger that is an attribute of a class is named for the class, whatever it was told."""
+    loggers = [
+        (file, ast.unparse(node), node in tree.body)
+        for file, tree in FILES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and "Logger(" in ast.unparse(node.value)
+    ]
+    assert {(text, outside) for _, text, outside in loggers} == {("_log = Logger('casync')", True)}
+    made = {file for file, tree in FILES.items() if re.search(r"\bLogger\(", ast.unparse(tree))}
+    # The services add their own names.
+    assert made - {file for file, _, _ in loggers} == {"services/_speaking.py"}
+
+
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
 def test_a_module_names_what_it_has_for_others(module: ModuleType) -> None:
     public: list[str] = module.__all__

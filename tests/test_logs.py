@@ -13,10 +13,12 @@ import pytest
 from _memory import memoryReactor, turn
 from _reactors import must
 from _streams import LOCALHOST, peerOf, reset
-from _twistd import PATIENCE, Child, environment, script
+from _twistd import PATIENCE, Child, environment, script, twistd
 from twisted.logger import capturedLogs
 
-from twisted_casync.services.echo import EchoListener
+from twisted_casync.services import SHIPPED, StreamConnection, StreamListener
+from twisted_casync.services._speaking import logOf
+from twisted_casync.services.echo import DatagramEcho, EchoListener
 
 OBSERVER = """
 import sys
@@ -61,6 +63,40 @@ def test_a_json_observer_gets_fields(tmp_path: Path) -> None:
     ]
     (seconds,) = [one["seconds"] for one in found if "seconds" in one]
     assert 0 < seconds < PATIENCE
+
+
+@pytest.mark.programs
+def test_the_lines_are_named_for_what_logs_and_not_for_a_module() -> None:
+    with twistd("chat", "tcp:0:interface=127.0.0.1") as server:
+        server.waitFor(r"\[casync#info\] listening on tcp 127\.0\.0\.1:\d+$")
+        with socket.create_connection(server.listening("tcp"), PATIENCE):
+            server.waitFor(r"\[casync\.chat#info\] connected: tcp ")
+        server.waitFor(r"\[casync\.chat#info\] closed: tcp ")
+
+
+@pytest.mark.parametrize("name", ["echo", "discard", "chargen", "daytime", "time", "forward", "chat"])
+def test_a_service_logs_in_its_own_name(name: str) -> None:
+    (service,) = (one for one in SHIPPED if one.name == name)
+    options = service.options()
+    options.parseOptions(["--to=127.0.0.1:1"] if name == "forward" else [])
+    with capturedLogs() as found, memoryReactor():
+        listener = service.listener(options, "stream")
+        assert isinstance(listener, StreamListener)
+        listener.warn("here")
+        listener.Close()
+    assert [event["log_namespace"] for event in found] == [f"casync.{name}"]
+    assert listener.service == name
+
+
+def test_datagrams_are_answered_in_the_name_of_the_service_too() -> None:
+    assert logOf(DatagramEcho).namespace == "casync.echo"
+
+
+def test_a_service_of_another_package_logs_in_the_name_of_its_module() -> None:
+    class QuoteConnection(StreamConnection):
+        __module__ = "quotes.sockets"
+
+    assert logOf(QuoteConnection).namespace == "quotes.sockets"
 
 
 @pytest.mark.parametrize("way", ["reset", "refused"])

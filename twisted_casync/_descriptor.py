@@ -57,7 +57,7 @@ _OFFERS: Final = 64
 _MAILS: Final = 8
 """How many datagrams a socket is told of in one round."""
 _NO_ERROR: Final = WSAError.NO_ERROR
-_log = Logger()
+_log = Logger("casync")
 
 
 @implementer(IReadDescriptor, IWriteDescriptor)

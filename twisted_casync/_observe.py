@@ -22,7 +22,7 @@ from twisted.logger import Logger
 
 __all__ = ["Observer", "attend", "observe", "observers", "opened", "unobserve"]
 
-_log = Logger()
+_log = Logger("casync")
 
 
 class Observer(Protocol):

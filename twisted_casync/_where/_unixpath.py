@@ -14,7 +14,7 @@ from twisted.python.lockfile import FilesystemLock
 
 __all__ = ["UnixPath"]
 
-_log = Logger()
+_log = Logger("casync")
 
 
 class UnixPath:

@@ -80,7 +80,7 @@ def nameOf(ask: Callable[[], Any]) -> Any:
 
 
 # Not one of a class: an event would refer to the protocol, for as long as somebody keeps the event.
-_log = Logger()
+_log = Logger("casync")
 
 
 class _Life(IntEnum):

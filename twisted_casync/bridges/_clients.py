@@ -39,7 +39,7 @@ _NO_ADDRESS: Final = (
     WSAError.WSAEINVAL,
 )
 
-_log = Logger()
+_log = Logger("casync")
 
 
 class Client(Connection):

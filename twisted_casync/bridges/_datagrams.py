@@ -45,7 +45,7 @@ _MOST: Final = 256
 _EVERYBODY: Final = "<broadcast>"
 """What the socket module calls 255.255.255.255."""
 
-_log = Logger()
+_log = Logger("casync")
 
 
 @implementer(IUDPTransport, ISystemHandle)

@@ -31,7 +31,7 @@ from ._overtransport import checkedClosed
 
 __all__ = ["Once", "connectOver", "listenOver"]
 
-_log = Logger()
+_log = Logger("casync")
 
 
 class _Connecting(Carrying):

@@ -16,7 +16,7 @@ from ._carrying import Carrying
 
 __all__ = ["SocketProtocol", "carrierOf", "checkedClosed", "reasonOf", "transportOf"]
 
-_log = Logger()
+_log = Logger("casync")
 
 
 class SocketProtocol(Carrying):

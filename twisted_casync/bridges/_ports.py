@@ -25,7 +25,7 @@ __all__ = ["Port", "Server"]
 _LISTENING: Final = int(FD_ACCEPT) | READING
 """An accepted socket has its listener's mask: it need not select anything before it reads."""
 
-_log = Logger()
+_log = Logger("casync")
 
 
 class Server(Connection):

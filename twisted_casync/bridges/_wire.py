@@ -36,7 +36,7 @@ _WRITING: Final = int(FD_WRITE | FD_CLOSE)
 DONE: Final = Failure(CONNECTION_DONE)
 """The reason of most ends; one for all, as Twisted has one, for a Failure costs more than a call."""
 
-_log = Logger()
+_log = Logger("casync")
 
 
 class Life(IntEnum):

@@ -12,11 +12,12 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger, LogLevel
+from twisted.logger import LogLevel
 
 from twisted_casync import SOCKET_ERROR, CAsyncSocket, GetLastError
 from twisted_casync._seldom import SeldomLog
 from twisted_casync.services._clock import clockOf
+from twisted_casync.services._speaking import logOf
 
 __all__ = ["DatagramResponder"]
 
@@ -47,8 +48,7 @@ class DatagramResponder(CAsyncSocket):
     def __init__(self, reactor: Any = None) -> None:
         super().__init__(reactor)
         self.reactor = reactor
-        # In the name of the module that has the answer, so that the log says which service speaks.
-        self._seldom = SeldomLog(Logger(namespace=type(self).__module__), partial(clockOf, self))
+        self._seldom = SeldomLog(logOf(type(self)), partial(clockOf, self))
         self._buffer = memoryview(bytearray(_BUFFER_SIZE))
         self._unanswered: frozenset[int] | None = None
 

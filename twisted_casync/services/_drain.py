@@ -11,6 +11,8 @@ from twisted.logger import Logger
 
 __all__ = ["LULL", "Drain", "Finishing"]
 
+_log = Logger("casync")
+
 # Seconds without traffic after which a connection with nothing left to send counts as answered. A peer's next
 # bytes can be under way at the moment of the stop, so "nothing to read just now" would cut off a live
 # transfer.
@@ -47,8 +49,6 @@ class Drain:
     done: a Deferred that fires with None when the set is empty.
     """
 
-    _log = Logger()
-
     def __init__(self, connections: Set[Finishing], clock: IReactorTime, grace: float) -> None:
         self.done: Deferred[None] = Deferred()
         self._connections = connections
@@ -82,7 +82,7 @@ class Drain:
     def _cutOff(self) -> None:
         late = [connection for connection in self._connections if connection.unfinished()]
         if late:
-            self._log.warn("time is up, connections cut off: {count}", count=len(late))
+            _log.warn("time is up, connections cut off: {count}", count=len(late))
         for connection in tuple(self._connections):
             if connection in late:
                 connection.abort()

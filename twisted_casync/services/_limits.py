@@ -16,6 +16,8 @@ from twisted_casync.services._drain import Finishing
 
 __all__ = ["LIMITS", "Limitable", "Limited", "Limiter", "Limits", "networkOf"]
 
+_log = Logger("casync")
+
 LIMITS = ("max-connections", "max-per-address", "idle-timeout")
 """The names of the limits, which are those of their options."""
 
@@ -93,8 +95,6 @@ class Limiter:
     one whose count of bytes has stayed the same is ended. So a byte costs nothing, and a connection no timer.
     """
 
-    _log = Logger()
-
     def __init__(self, limits: Limits, clock: IReactorTime) -> None:
         self._most = limits.most()
         self._perAddress = limits.perAddress
@@ -110,7 +110,7 @@ class Limiter:
             f"ended: {{peer}}, since it was idle for {limits.idle:g} seconds",
         )
         self._lines = dict(zip(LIMITS, texts, strict=True))
-        self._seldom = SeldomLog(self._log, lambda: clock)
+        self._seldom = SeldomLog(_log, lambda: clock)
         self._look()
 
     def admit(self, connection: Limitable, address: Any, service: str = "") -> bool:
@@ -156,7 +156,7 @@ class Limiter:
             connection.limited(limit)
         except Exception:
             # A subclass's own: the limit holds all the same, for this one and for those that are looked at after it.
-            self._log.failure("limited() of {peer} failed", peer=connection.peer)
+            _log.failure("limited() of {peer} failed", peer=connection.peer)
         self._seldom.say(self._lines[limit], peer=connection.peer, why=limit, **fields)
 
     def _look(self) -> None:
@@ -183,7 +183,7 @@ class Limiter:
                 connection.finish()
         except Exception:
             # The others are looked at all the same.
-            self._log.failure("{peer} can't be ended", peer=connection.peer)
+            _log.failure("{peer} can't be ended", peer=connection.peer)
 
 
 def networkOf(address: Any) -> str | None:

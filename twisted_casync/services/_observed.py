@@ -23,6 +23,8 @@ from twisted_casync.trace import Trace
 
 __all__ = ["ObservedService", "metricsPlace"]
 
+_log = Logger("casync")
+
 
 def metricsPlace(where: str) -> str:
     """Look whether metrics can be served at a place, as far as that can be told before it is opened.
@@ -51,8 +53,6 @@ def metricsPlace(where: str) -> str:
 class _Metrics(MultiService):
     """The service of the metrics; of what it can't have it says that it is theirs."""
 
-    _log = Logger()
-
     def __init__(self, service: IService, where: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._where = where
@@ -70,7 +70,7 @@ class _Metrics(MultiService):
             start()
         except (CannotListenError, OSError) as error:
             reason = error.socketError if isinstance(error, CannotListenError) else error
-            self._log.critical(
+            _log.critical(
                 "cannot serve metrics at {where}: {reason}.",
                 where=self._where,
                 reason=getattr(reason, "strerror", None) or reason,
@@ -99,8 +99,6 @@ class ObservedService(MultiService):
 
     Raises ValueError for a bad description, ModuleNotFoundError where prometheus_client is missing.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -187,5 +185,5 @@ class ObservedService(MultiService):
         try:
             trace.start()
         except OSError as error:
-            self._log.critical("cannot write the trace {path}: {error}", path=trace.path, error=error)
+            _log.critical("cannot write the trace {path}: {error}", path=trace.path, error=error)
             raise

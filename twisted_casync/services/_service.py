@@ -19,6 +19,8 @@ from twisted_casync.services._starting import endingTwistd
 
 __all__ = ["AsyncSocketService", "Draining"]
 
+_log = Logger("casync")
+
 
 @runtime_checkable
 class Draining(Protocol):
@@ -56,8 +58,6 @@ class AsyncSocketService(Service):
     Raises TypeError for what makes no sockets, and for a description that stands alone; ValueError for a bad
     description, that of a socket that systemd has not passed, and a class that has no handler for what comes there.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -117,9 +117,9 @@ class AsyncSocketService(Service):
                 opened = place.open(self._factory)
                 self._open.append(opened)
                 self._limit(place, opened.listener)
-                self._log.info("listening on {name}", name=opened.name)
+                _log.info("listening on {name}", name=opened.name)
         except BaseException as error:
-            self._log.critical("{error}", error=error)
+            _log.critical("{error}", error=error)
             while self._open:
                 self._open.pop().close()
             self._limiter.stop()

@@ -13,6 +13,8 @@ from twisted_casync.services._counters import Counters, Counts
 
 __all__ = ["StatusLine"]
 
+_log = Logger("casync")
+
 # Carriage return, and "erase in line" of ECMA-48 from the cursor on: what every terminal of today understands.
 _ERASE = b"\r\x1b[K"
 _EVERY = 1.0
@@ -28,8 +30,6 @@ class StatusLine:
 
     counters: what it shows. clock: says when a second is over. fd: the terminal's descriptor.
     """
-
-    _log = Logger()
 
     def __init__(self, counters: Counters, clock: IReactorTime, fd: int = 2) -> None:
         self._counters = counters
@@ -49,7 +49,7 @@ class StatusLine:
         if os.isatty(self._fd):
             self._loop.start(_EVERY)
         else:
-            self._log.info("no status line: standard error is no terminal")
+            _log.info("no status line: standard error is no terminal")
 
     def stop(self) -> None:
         """Leave the terminal as it was; harmless when repeated."""
@@ -88,7 +88,7 @@ class StatusLine:
             self._drawn = False
             if self._loop.running:
                 self._loop.stop()
-                self._log.info("no status line any more: {error}", error=error)
+                _log.info("no status line any more: {error}", error=error)
 
 
 def _text(service: str, now: Counts, before: Counts, seconds: float) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger, LogLevel
+from twisted.logger import LogLevel
 
 from twisted_casync import LINGER, SO_LINGER, CAsyncSocket, GetLastError, WSAError
 from twisted_casync._seldom import SeldomLog
@@ -17,6 +17,7 @@ from twisted_casync._where import nameOf
 from twisted_casync.services._clock import clockOf
 from twisted_casync.services._drain import Drain
 from twisted_casync.services._limits import Limiter
+from twisted_casync.services._speaking import logOf, serviceOf
 
 __all__ = ["StreamConnection", "StreamListener"]
 
@@ -110,10 +111,9 @@ class StreamListener(CAsyncSocket):
         self.reactor = reactor
         self.connections: set[StreamConnection] = set()
         self._make = makeConnection
-        # In the name of the module that makes the listener, so that the log says which service speaks.
-        self._log = Logger(namespace=makeConnection.__module__)
+        self._log = logOf(makeConnection)
         self._seldom = SeldomLog(self._log, partial(clockOf, self))
-        self.service = makeConnection.__module__.rpartition(".")[2]
+        self.service = serviceOf(makeConnection)
         self._accepted = 0
         self._draining: Drain | None = None
         self._limiter: Limiter | None = None

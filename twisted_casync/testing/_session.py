@@ -35,6 +35,8 @@ __all__ = [
     "intResult",
 ]
 
+_log = Logger("casync")
+
 Fields = dict[str, Any]
 
 # Makes a socket object that calls what it is given, with event and error code, at each of its notifications.
@@ -155,8 +157,6 @@ class Session:
         its members would otherwise recurse for ever.
     """
 
-    _log = Logger()
-
     def __init__(self, name: str, factory: SocketFactory, operations: Mapping[str, Operation]) -> None:
         self.name = name
         self.records: list[Fields] = [{"scenario": name}]
@@ -186,7 +186,7 @@ class Session:
             fields = {"script_error": str(error)}
         except Exception as error:
             # A member that raises is a finding about the class, to be compared like any other answer.
-            self._log.failure("{scenario}:{line} {op}", scenario=self.name, line=command.line, op=command.op)
+            _log.failure("{scenario}:{line} {op}", scenario=self.name, line=command.line, op=command.op)
             fields = {"op": command.op, "exception": f"{type(error).__name__}: {error}"}
             if command.arguments:
                 fields["sock"] = command.arguments[0]
@@ -237,7 +237,7 @@ class Session:
             try:
                 subject.socket.Close()
             except Exception as error:
-                self._log.failure("{scenario}: Close", scenario=self.name)
+                _log.failure("{scenario}: Close", scenario=self.name)
                 self.records.append({"exception": f"Close: {type(error).__name__}: {error}"})
         for handle in self._loose:
             _closeBehind(handle)

@@ -19,6 +19,8 @@ from twisted_casync.trace._tracer import Tracer
 
 __all__ = ["FORMAT", "Trace"]
 
+_log = Logger("casync")
+
 FORMAT = 1
 """The number of the format, in the first line of each trace."""
 
@@ -38,8 +40,6 @@ class Trace:
 
     A file that takes no more ends the trace, with a line in the log; the program goes on.
     """
-
-    _log = Logger()
 
     def __init__(self, path: str | os.PathLike[str], *, preview: int = 0, reactor: Any = None) -> None:
         """
@@ -92,7 +92,7 @@ class Trace:
     def _failed(self, error: Exception) -> None:
         self._end()
         self._file = None
-        self._log.error("the trace {path} ends here: {error}", path=self.path, error=error)
+        _log.error("the trace {path} ends here: {error}", path=self.path, error=error)
 
     def forked(self) -> None:
         """
