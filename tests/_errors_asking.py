@@ -13,6 +13,7 @@ from _reactors import must
 
 from twisted_casync import (
     FIONBIO,
+    FIONREAD,
     SIOCATMARK,
     SO_BROADCAST,
     SO_KEEPALIVE,
@@ -25,6 +26,7 @@ from twisted_casync import (
     WSAENETRESET,
     WSAENOPROTOOPT,
     WSAENOTCONN,
+    WSAEOPNOTSUPP,
     CAsyncSocket,
     GetLastError,
 )
@@ -141,17 +143,23 @@ fault("SetSockOpt", WSAENOTCONN, "setsockopt", _LOST, "`Close` the socket.")
 @provoked(
     "IOCtl",
     WSAEINVAL,
-    "The command is none of `FIONBIO`, `FIONREAD` and `SIOCATMARK`; `SIOCATMARK` of a datagram socket; `FIONBIO` with "
-    "0 while events are selected.",
+    "`SIOCATMARK` of a datagram socket; `FIONBIO` with 0 while events are selected.",
     "`AsyncSelect(0)` first. No member ever blocks: the mode is only what `Detach` hands over.",
 )
 def blockingWhileSelected(reactor: Any, member: str) -> Iterator[Failing]:
     subject, datagram = created(reactor), created(reactor, SOCK_DGRAM)
-    assert subject.IOCtl(1) is None and GetLastError() == WSAEINVAL
     assert subject.IOCtl(FIONBIO, 0) is False and GetLastError() == WSAEINVAL
     yield Failing(datagram, lambda: datagram.IOCtl(SIOCATMARK))
     must(subject.AsyncSelect(0))
     must(subject.IOCtl(FIONBIO, 0))
+
+
+@provoked("IOCtl", WSAEOPNOTSUPP, "The command is none of `FIONBIO`, `FIONREAD` and `SIOCATMARK`.", further=True)
+def unknownCommand(reactor: Any, member: str) -> Iterator[Failing]:
+    subject, datagram = created(reactor), created(reactor, SOCK_DGRAM)
+    assert datagram.IOCtl(SIOCATMARK - 1) is None and GetLastError() == WSAEOPNOTSUPP
+    yield Failing(subject, lambda: subject.IOCtl(1))
+    must(subject.IOCtl(FIONREAD) == 0)
 
 
 @provoked("ShutDown", WSAEINVAL, "`nHow` is none of `receives`, `sends` and `both`.")

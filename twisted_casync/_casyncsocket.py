@@ -354,9 +354,11 @@ class CAsyncSocket(Handle):
             if self._as_phase is LISTENING:
                 return 0
             return unread(sock)
-        if command == Command.SIOCATMARK and sock.type == SOCK_STREAM and self._as_window is not None:
-            return not (self._as_urgent or self._as_window.look(self) & URGENT)
-        raise Rejected(WSAError.WSAEINVAL)
+        if command != Command.SIOCATMARK:
+            raise Rejected(WSAError.WSAEOPNOTSUPP)
+        if sock.type != SOCK_STREAM or self._as_window is None:
+            raise Rejected(WSAError.WSAEINVAL)
+        return not (self._as_urgent or self._as_window.look(self) & URGENT)
 
     # -- the handlers, of which those left alone do nothing
 

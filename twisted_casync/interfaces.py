@@ -300,8 +300,10 @@ class IAsyncSocket(IAsyncSocketNotifications):
         @param lpArgument: for FIONBIO; the others take none.
         @return: FIONBIO: True or False. FIONREAD: bytes, or None. SIOCATMARK: True if none waits, False if
             one does (the opposite of BSD's sense), or None.
-            Errors: WSAEINVAL (no such command, not for such a socket, or blocking while events are selected).
-        @see: CAsyncSocket::IOCtl, which writes its result through lpArgument."""
+            Errors: WSAEOPNOTSUPP (no such command), WSAEINVAL (not for such a socket, or blocking while events are
+            selected).
+        @see: CAsyncSocket::IOCtl, which writes its result through lpArgument. Of an unknown command the reference
+            says WSAEINVAL; Windows says WSAEOPNOTSUPP."""
 
     def Listen(nConnectionBacklog: int = 5) -> bool:
         """Let a bound stream socket receive connections; OnAccept tells of them. Repeating this is no error.
