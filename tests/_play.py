@@ -17,9 +17,15 @@ from twisted.logger import capturedLogs
 Script = Generator[Callable[[], bool], None, None]
 
 
-class Mistake(Exception):
+class OnPurpose:
     """
-    What a handler raises on purpose; any other failure in the log fails the test.
+    In front of an exception: a handler raises it on purpose.  Any other failure in the log fails the test.
+    """
+
+
+class Mistake(OnPurpose, Exception):
+    """
+    A handler's own.
     """
 
 
@@ -56,7 +62,7 @@ def play(reactor: Any, script: Script, limit: float = LIMIT, pace: float = 0.002
     logged = [event.get("log_failure") or event.get("failure") for event in events]
     failures += [failure.value for failure in logged if failure]
     for failure in failures:
-        if not isinstance(failure, Mistake):
+        if not isinstance(failure, OnPurpose):
             raise failure
 
 

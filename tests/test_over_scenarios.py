@@ -59,9 +59,7 @@ def scenarios() -> dict[str, Path]:
     """
     @return: those in which a connection is made.
     """
-    found = {
-        path.stem: path for path in RECORDED.glob("*.txt") if "accept" in path.read_text("latin-1")
-    }
+    found = {path.stem: path for path in RECORDED.glob("*.txt") if "accept" in path.read_text("latin-1")}
     return {name: path for name, path in found.items() if name.split("-")[0] in KINDS}
 
 

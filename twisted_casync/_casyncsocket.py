@@ -245,8 +245,15 @@ class CAsyncSocket(Handle):
                 self._as_acceptAgain()
             raise
         self._as_acceptAgain()
+        if self._as_offered is not None:
+            self._as_offered = rConnectedSocket
         rConnectedSocket._as_inherit(self, connection, window, address)
         return address
+
+    def _as_turnAway(self) -> None:
+        visitor = CAsyncSocket(self._as_asked)
+        if self._as_accept(visitor, None) is not None:
+            visitor._as_discard(abort=True)
 
     def _as_acceptAgain(self) -> None:
         self._as_rules.reenable(_ACCEPTED)

@@ -18,14 +18,14 @@ from __future__ import annotations
 import inspect
 import socket
 from collections.abc import Callable
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from twisted.internet.interfaces import IReadDescriptor, IWriteDescriptor
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ._connecting import Attempt, unconnected
+from ._failures import Failing
 from ._ioctl import atMark
 from ._notify import (
     ACCEPT,
@@ -45,7 +45,6 @@ from ._notify import (
     UNNAMED,
     WRITE,
 )
-from ._ownership import SocketOwner
 from ._readiness import ENDED, FAILED, HUNG_UP, INTEREST, READABLE, RELEASED, UNWATCHED, URGENT, WRITABLE
 from .winsock import WSAError, errorFromErrno
 
@@ -57,19 +56,15 @@ _OFFERS: Final = 64
 _MAILS: Final = 8
 """How many datagrams a socket is told of in one round."""
 _NO_ERROR: Final = WSAError.NO_ERROR
-_log = Logger("casync")
 
 
 @implementer(IReadDescriptor, IWriteDescriptor)
-class SocketDescriptor(SocketOwner):
+class SocketDescriptor(Failing):
     """
     A socket that a reactor, or the socket window, watches; the C{On...} handlers are its subclass's.
     """
 
     __slots__ = ()
-
-    # Whether what a handler gives is waited for; else a coroutine would be thrown away before its first line.
-    _as_mayWait: ClassVar[bool] = False
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         """
@@ -83,16 +78,6 @@ class SocketDescriptor(SocketOwner):
                 raise TypeError(f"{cls.__name__}.{name} would never run: it has a yield, and no @inlineCallbacks")
             if not cls._as_mayWait and inspect.iscoroutinefunction(handler):
                 raise TypeError(f"{cls.__name__}.{name} would never run: only the handlers of a CSocket can wait")
-
-    def _as_abandon(self, code: WSAError, told: bool) -> None:
-        """
-        Abort the connection for a reason of this side, and say so once.
-
-        @param told: C{OnClose} was called already.
-        """
-        self._as_discard(abort=True)
-        if not told:
-            self._as_call(CLOSE, code)
 
     # -- registration by difference
 
@@ -179,7 +164,10 @@ class SocketDescriptor(SocketOwner):
         if interest >= 0 and (interest & door or not interest) and self._as_window is not None:
             bits = self._as_window.look(self) & (interest | FAILED | HUNG_UP)
             if bits:
-                self._as_ready(bits)
+                try:
+                    self._as_ready(bits)
+                except BaseException:
+                    self._as_crashed()
 
     def _as_stopped(self) -> None:
         """
@@ -261,7 +249,12 @@ class SocketDescriptor(SocketOwner):
             if not (bits & READABLE and rules.enabled & ACCEPT) or window is None:
                 break
             rules.enabled ^= ACCEPT
+            begins = self._as_offered is None
+            if begins:
+                self._as_offered = False
             self._as_call(ACCEPT, _NO_ERROR)
+            if begins and not (self._as_mayWait and self._as_isHandling()):
+                self._as_offered = None
             if self._as_phase is not LISTENING or not rules.enabled & ACCEPT:
                 break
             bits = window.look(self)
@@ -280,7 +273,7 @@ class SocketDescriptor(SocketOwner):
             self._as_fresh = fresh = ~self._as_thread
             try:
                 self.OnReceive(_NO_ERROR)
-            except Exception:
+            except BaseException:
                 self._as_crashed(READ)
             more, self._as_fresh = self._as_fresh == fresh, 0
             if not (more and rules.enabled & READ and window is not None and window.alone()):
@@ -318,12 +311,8 @@ class SocketDescriptor(SocketOwner):
     def _as_call(self, event: int, code: WSAError) -> Any:
         try:
             return getattr(self, HANDLERS[event])(code)
-        except Exception:
+        except BaseException:
             self._as_crashed(event)
-
-    def _as_crashed(self, event: int, why: Failure | None = None) -> None:
-        _log.failure("{handler} of {socket!r} failed; the socket is aborted", why, handler=HANDLERS[event], socket=self)
-        self._as_abandon(WSAError.WSAECONNABORTED, told=event == CLOSE)
 
     # -- what holds
 
@@ -454,9 +443,12 @@ def tell(sockets: dict[int, Any], batch: list[tuple[int, int]], other: Callable[
             one._as_fresh = fast
             try:
                 one.OnReceive(_NO_ERROR)
-            except Exception:
+            except BaseException:
                 one._as_crashed(READ)
             if one._as_fresh:
                 one._as_untold()
         else:
-            one._as_ready(bits)
+            try:
+                one._as_ready(bits)
+            except BaseException:
+                one._as_crashed()

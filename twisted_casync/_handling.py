@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from ._casyncsocket import CAsyncSocket
 from ._member import documented
-from ._notify import CONNECT
+from ._notify import ACCEPT, CONNECT
 from .errors import WinsockInterrupted
 from .interfaces import IAsyncSocketNotifications
 from .winsock import WSAError
@@ -55,6 +55,9 @@ class Handling(CAsyncSocket):
                 self._as_follow(event, given)
         return None
 
+    def _as_isHandling(self) -> bool:
+        return self._as_handler is not None
+
     def _as_follow(self, event: int, handler: Deferred[Any]) -> None:
         """
         A handler has not returned yet, or has just failed.
@@ -71,6 +74,8 @@ class Handling(CAsyncSocket):
                 if not interrupted:
                     # A handler that waits when its program closes the socket has no more to say than that.
                     self._as_crashed(event, result)
+            if event == ACCEPT:
+                self._as_offered = None
             if self._as_sock is sock and self._as_aside:
                 events, self._as_aside = self._as_aside, 0
                 self._as_rules.reenable(events)

@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ._descriptor import SocketDescriptor
+from ._failures import logFailure
 from ._fork import remember, replace
 from ._readiness import ENDED, READABLE, UNWATCHED, URGENT, WRITABLE
 from ._window import MOST, BaseWindow, nobody
@@ -134,7 +135,16 @@ class InnerSet:
 
     def doRead(self) -> None:
         """
-        One turn: ask the kernel once, and tell each socket that something is ready for.
+        One turn of the window.  No exception leaves this: the reactor would drop the set, and with it all sockets.
+        """
+        try:
+            self.turn()
+        except BaseException:
+            logFailure("the window of {reactor} failed; it goes on", reactor=self._window.reactor)
+
+    def turn(self) -> None:
+        """
+        Ask the kernel, and tell each socket that something is ready for.
         """
         self._window.turn()
 
@@ -164,7 +174,7 @@ class _BesideSet(InnerSet):
     An inner set beside the reactor's own: it says that something has happened, and the socket looks at all of it.
     """
 
-    def doRead(self) -> None:
+    def turn(self) -> None:
         """
         Something has happened that the reactor can't report.
         """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Final
+from typing import Any, Final
 
 from ._connecting import Attempt, failureOf
 from ._lookup import Lookup
@@ -45,6 +45,7 @@ class SocketOwner:
         "_as_holed",
         "_as_interest",
         "_as_now",
+        "_as_offered",
         "_as_peer",
         "_as_phase",
         "_as_names",
@@ -63,6 +64,8 @@ class SocketOwner:
     def __init__(self) -> None:
         self._as_window: Window | None = None
         self._as_rules, self._as_interest = Notifications(), RELEASED
+        # What OnAccept has accepted last, while it runs; False: nothing yet.
+        self._as_offered: Any = None
         self._as_blank()
         if observers:
             attend(self)

@@ -302,22 +302,24 @@ class BaseWindow:
         @param other: as in L{tell}.
         """
         self._begin()
-        left = MOST
-        for _ in range(ROUNDS):
-            if self.posted:
-                # It was known before the kernel is asked, and is told before.
-                self.tell([], other)
-            batch = ready(left)
-            if self._spared:
-                # The kernel says it again in the next turn.
-                batch = [event for event in batch if event[0] not in self._spared]
-                self._spared.clear()
-            if batch:
-                self.tell(batch, other)
-            left -= len(batch)
-            if left <= 0 or self.enough or not (batch or self.posted):
-                break
-        self._end()
+        try:
+            left = MOST
+            for _ in range(ROUNDS):
+                if self.posted:
+                    # It was known before the kernel is asked, and is told before.
+                    self.tell([], other)
+                batch = ready(left)
+                if self._spared:
+                    # The kernel says it again in the next turn.
+                    batch = [event for event in batch if event[0] not in self._spared]
+                    self._spared.clear()
+                if batch:
+                    self.tell(batch, other)
+                left -= len(batch)
+                if left <= 0 or self.enough or not (batch or self.posted):
+                    break
+        finally:
+            self._end()
 
     def _end(self) -> None:
         """
@@ -332,7 +334,10 @@ class BaseWindow:
         for fd in fds:
             due = self.posted.pop(fd, None)
             if due is not None:
-                due[0]._as_ready(due[1])
+                try:
+                    due[0]._as_ready(due[1])
+                except BaseException:
+                    due[0]._as_crashed()
         if self.enough:
             self._spared.update(fds)
 

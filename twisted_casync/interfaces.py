@@ -46,8 +46,10 @@ class IAsyncSocketNotifications(Interface):
     socket's mask. An event that was told is told again only after its re-enabling member was called, whatever
     that returned, and if there still or again is something to tell. After Close nothing is told any more.
 
-    An exception that leaves a handler is logged, the socket is aborted, and OnClose(WSAECONNABORTED) is
-    called once, so that the application can forget the socket; no other socket notices.
+    An exception that leaves a handler, whatever it is, is logged, the socket is aborted, and OnClose(WSAECONNABORTED)
+    is called once, so that the application can forget the socket; no other socket notices. When OnAccept raises,
+    that happens to the connection that it has accepted last; if none, the one that waits is reset. The listener
+    goes on.
 
     nErrorCode is 0 or the code of what went wrong with the event. WSAENETDOWN, which the reference has for every
     handler, comes to OnClose; below are the others. GetLastError is left as it was."""

@@ -123,7 +123,7 @@ class Client(Connection):
         client = self.client or self.GetPeerNameEx()
         try:
             protocol = self.connector.buildProtocol(addressOf(client))
-        except Exception:
+        except BaseException:
             _log.failure("The factory of {transport!r} failed; its connection is closed", transport=self)
             self.failIfNotConnected(error.ConnectError(string=Failure()))
             return

@@ -144,7 +144,7 @@ class DatagramPort(Listener):
             self._source = name if whole else name[:2]  # type: ignore[index]  # it is a tuple
             try:
                 self.protocol.datagramReceived(buffer[:count].tobytes(), self._source)
-            except Exception:
+            except BaseException:
                 _log.failure("The application of {port!r} failed; it goes on", port=self)
             if not self._reading:
                 # Stopped, or closed, by what it was told.
@@ -164,7 +164,7 @@ class DatagramPort(Listener):
         elif self._peer is not None:
             try:
                 self.protocol.connectionRefused()
-            except Exception:
+            except BaseException:
                 _log.failure("The application of {port!r} failed; it goes on", port=self)
 
     # -- sending

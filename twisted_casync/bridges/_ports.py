@@ -155,7 +155,7 @@ class Port(Listener):
                 child.Close()
             else:
                 child.serve(protocol, client, address.host)
-        except Exception:
+        except BaseException:
             _log.failure("A connection from {client} could not be served", client=client)
             if child.protocol is None:
                 child.Close()

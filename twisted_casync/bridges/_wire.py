@@ -170,7 +170,7 @@ class Wire(CAsyncSocket):
                     self.protocol.dataReceived,
                     buffer[:count].tobytes(),
                 )
-            except Exception:
+            except BaseException:
                 self._failed()
             finally:
                 turn.telling = False
@@ -204,7 +204,7 @@ class Wire(CAsyncSocket):
         """
         try:
             callInContext({ILogContext: {"isError": 0, "system": self.logstr}}, what, *args)
-        except Exception:
+        except BaseException:
             self._failed()
 
     def _failed(self) -> None:

@@ -218,7 +218,7 @@ def _handler(tally: _Tally, name: str, below: Override) -> Override:
 
 
 def _crashing(tally: _Tally, below: Override) -> Override:
-    def _as_crashed(self: Any, event: int, why: Failure | None = None) -> None:
+    def _as_crashed(self: Any, event: int = 0, why: Failure | None = None) -> None:
         tally.failures += 1
         below(self, event, why)
 

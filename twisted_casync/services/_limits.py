@@ -154,7 +154,7 @@ class Limiter:
     def _met(self, limit: str, connection: Limitable, **fields: str) -> None:
         try:
             connection.limited(limit)
-        except Exception:
+        except BaseException:
             # A subclass's own: the limit holds all the same, for this one and for those that are looked at after it.
             _log.failure("limited() of {peer} failed", peer=connection.peer)
         self._seldom.say(self._lines[limit], peer=connection.peer, why=limit, **fields)
@@ -181,7 +181,7 @@ class Limiter:
                 connection.abort()
             else:
                 connection.finish()
-        except Exception:
+        except BaseException:
             # The others are looked at all the same.
             _log.failure("{peer} can't be ended", peer=connection.peer)
 

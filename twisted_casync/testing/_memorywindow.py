@@ -58,4 +58,7 @@ class MemoryWindow(ConduitWindow):
 
     def _tellPosted(self) -> None:
         descriptor, bits = self.posted.pop(next(iter(self.posted)))
-        descriptor._as_ready(bits)
+        try:
+            descriptor._as_ready(bits)
+        except BaseException:
+            descriptor._as_crashed()
