@@ -30,6 +30,7 @@ STRATA = (
     ("facts", "errors"),
     ("facts", "interfaces"),
     ("rules", "_notify"),
+    ("rules", "_handlernames"),
     ("edge", "_arguments"),
     ("edge", "_sockaddr"),
     ("edge", "_readiness"),

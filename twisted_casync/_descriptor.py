@@ -26,6 +26,7 @@ from zope.interface import implementer
 
 from ._connecting import Attempt, unconnected
 from ._failures import Failing
+from ._handlernames import warnOfNames
 from ._ioctl import atMark
 from ._notify import (
     ACCEPT,
@@ -68,6 +69,8 @@ class SocketDescriptor(Failing):
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         """
+        Warns of a name that is nearly a handler's.
+
         @raise TypeError: a handler has a C{yield}, and nobody decorated it; or is C{async def}, and this is no
             C{CSocket}.
         """
@@ -78,6 +81,7 @@ class SocketDescriptor(Failing):
                 raise TypeError(f"{cls.__name__}.{name} would never run: it has a yield, and no @inlineCallbacks")
             if not cls._as_mayWait and inspect.iscoroutinefunction(handler):
                 raise TypeError(f"{cls.__name__}.{name} would never run: only the handlers of a CSocket can wait")
+        warnOfNames(cls, HANDLERS.values(), SocketDescriptor)
 
     # -- registration by difference
 
