@@ -27,11 +27,20 @@ from twisted_casync import (
     AF_INET,
     AF_INET6,
     AF_UNIX,
+    FD_READ,
+    FD_WRITE,
+    IPPROTO_TCP,
     LINGER,
+    MSG_DONTROUTE,
+    MSG_OOB,
+    MSG_PEEK,
+    SO_ERROR,
     SOCK_DGRAM,
     SOCK_STREAM,
     SOCKET_ERROR,
+    TCP_NODELAY,
     CAsyncSocket,
+    CSocket,
     GetLastError,
     IAsyncSocket,
     IAsyncSocketNotifications,
@@ -49,9 +58,16 @@ def released() -> memoryview:
     return view
 
 
+CONSTANTS: list[Any] = [
+    *(winsock.Option, winsock.TCPOption, winsock.IPv6Option, winsock.Command, winsock.Level),
+    *(winsock.MessageFlag, winsock.Event),
+]
+
 INTEGERS = st.sampled_from(
     [-(2**63), -(2**31), -1, 0, 1, 2, 3, 7, 10, 16, 28, 63, 110, 65535, 65536, 2**31 - 1, 2**31, 2**32, 2**64]
-) | st.sampled_from([*winsock.Option, *winsock.Command, *winsock.Level, *winsock.MessageFlag, *winsock.Event])
+) | st.sampled_from(
+    [*winsock.Option, *winsock.TCPOption, *winsock.Command, *winsock.Level, *winsock.MessageFlag, *winsock.Event]
+)
 
 TEXTS = st.sampled_from(
     ["", ".", "127.0.0.1", "127.1", "::1", "fe80::1%1", "::1%lo", "a\0b", "\ud800", "é" * 64, "x" * 300]
@@ -305,6 +321,87 @@ def test_a_member_bears_any_arguments_in_any_state(name: str) -> None:
         with capturedLogs() as events:
             play(reactor, script())
         assert [event for event in events if "log_failure" in event] == []
+
+
+MISPLACED: dict[str, tuple[Callable[[CAsyncSocket], Any], str]] = {
+    "a level for a length": (
+        lambda one: one.SetSockOpt(TCP_NODELAY, True, IPPROTO_TCP),
+        "nOptionLen can't be IPPROTO_TCP: write nLevel=IPPROTO_TCP",
+    ),
+    "a level for the length of a buffer": (
+        lambda one: one.GetSockOpt(TCP_NODELAY, bytearray(8), IPPROTO_TCP),
+        "lpOptionLen can't be IPPROTO_TCP: write nLevel=IPPROTO_TCP",
+    ),
+    "a level for a value": (
+        lambda one: one.SetSockOpt(TCP_NODELAY, IPPROTO_TCP),
+        "lpOptionValue can't be IPPROTO_TCP: write nLevel=IPPROTO_TCP",
+    ),
+    "the order of the socket module": (
+        lambda one: one.SetSockOpt(IPPROTO_TCP, TCP_NODELAY, True),
+        "nOptionName can't be IPPROTO_TCP: write nLevel=IPPROTO_TCP",
+    ),
+    "a flag for the length to send": (
+        lambda one: one.Send(b"data", MSG_OOB),
+        "nBufLen can't be MSG_OOB: write nFlags=MSG_OOB",
+    ),
+    "a flag of the socket module": (
+        lambda one: one.Send(b"data", socket.MSG_OOB),
+        "nBufLen can't be MSG_OOB: write nFlags=MSG_OOB",
+    ),
+    "a flag for the length to receive": (
+        lambda one: one.Receive(bytearray(8), MSG_PEEK),
+        "nBufLen can't be MSG_PEEK: write nFlags=MSG_PEEK",
+    ),
+    "a flag for the length of an address": (
+        lambda one: one.SendTo(b"data", 4, (LOCALHOST, 7), MSG_DONTROUTE),
+        "nSockAddrLen can't be MSG_DONTROUTE: write nFlags=MSG_DONTROUTE",
+    ),
+    "an event for a direction": (
+        lambda one: one.ShutDown(FD_WRITE),
+        "nHow can't be FD_WRITE: write lEvent=FD_WRITE",
+    ),
+    "an option for a command": (
+        lambda one: one.IOCtl(SO_ERROR),
+        "lCommand can't be SO_ERROR: write nOptionName=SO_ERROR",
+    ),
+    "a flag for the events": (
+        lambda one: one.AsyncSelect(MSG_OOB),
+        "lEvent can't be MSG_OOB: write nFlags=MSG_OOB",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "words"), MISPLACED.values(), ids=MISPLACED)
+def test_a_constant_in_the_place_of_another_parameter_is_a_type_error(
+    call: Callable[[CAsyncSocket], Any], words: str
+) -> None:
+    """
+    It is a number to both, so that something else would be done, and said to be done well.
+    """
+    with reactorOf("epoll-window") as reactor:
+        # Of a stream a SendTo ignores the address.
+        one = opened(reactor, AF_INET, SOCK_DGRAM if words.startswith("nSockAddrLen") else SOCK_STREAM)
+        with pytest.raises(TypeError) as caught:
+            call(one)
+        assert str(caught.value) == words
+
+
+def test_events_are_no_type_of_socket() -> None:
+    with reactorOf("epoll-window") as reactor:
+        one = Recorder(reactor)
+        with pytest.raises(TypeError, match="^nSocketType can't be FD_READ: write lEvent=FD_READ$"):
+            one.Create(0, FD_READ)
+        assert one.fileno() == -1
+
+
+@played
+def test_a_flag_is_no_number_of_bytes_to_an_awaited_Receive(reactor: Any) -> Script:
+    one = CSocket(reactor)
+    must(one.Create())
+    with pytest.raises(TypeError, match="^lpBuf can't be MSG_PEEK: write nFlags=MSG_PEEK$"):
+        one.Receive(MSG_PEEK)
+    one.Close()
+    yield turns()
 
 
 class Odd:

@@ -13,9 +13,12 @@ import pytest
 from _reactors import must
 
 from twisted_casync import (
+    AF_INET,
+    AF_INET6,
     IP_OPTIONS,
     IPPROTO_IP,
     IPPROTO_TCP,
+    IPV6_V6ONLY,
     LINGER,
     SO_ACCEPTCONN,
     SO_BROADCAST,
@@ -40,7 +43,9 @@ from twisted_casync import (
     TCP_MAXSEG,
     TCP_NODELAY,
     CAsyncSocket,
+    CSocket,
     GetLastError,
+    LevelOption,
     SetLastError,
     WSAError,
 )
@@ -255,12 +260,13 @@ def test_an_option_that_is_only_read_is_not_set(idle: Any, option: Option, kind:
         (SO_SNDTIMEO, SOL_SOCKET),
         (IP_OPTIONS, IPPROTO_IP),
         (TCP_MAXSEG, IPPROTO_TCP),
-        # None of the reference's, and at another level than its own.
-        (0x7FFF, SOL_SOCKET),
-        (2**40, SOL_SOCKET),
-        (-1, SOL_SOCKET),
+        # At another level than its own.
         (SO_KEEPALIVE, IPPROTO_TCP),
         (SO_LINGER, IPPROTO_IP),
+        (TCP_NODELAY, SOL_SOCKET),
+        (TCP_NODELAY, IPPROTO_IP),
+        (IP_OPTIONS, SOL_SOCKET),
+        (IPV6_V6ONLY, SOL_SOCKET),
     ],
 )
 def test_what_is_in_neither_table_is_unknown(idle: Any, number: int, level: int, kind: int) -> None:
@@ -268,6 +274,72 @@ def test_what_is_in_neither_table_is_unknown(idle: Any, number: int, level: int,
     assert refused(one.GetSockOpt(number, None, None, level), WSAError.WSAENOPROTOOPT)
     SetLastError(0)
     assert refused(one.SetSockOpt(number, 1, None, level), WSAError.WSAENOPROTOOPT)
+
+
+@pytest.mark.parametrize(
+    ("number", "meant"),
+    [
+        (socket.SO_RCVBUF, "SO_KEEPALIVE or SO_RCVBUF"),
+        (socket.SO_KEEPALIVE, "SO_KEEPALIVE"),
+        (socket.SO_REUSEADDR, "SO_ACCEPTCONN or SO_REUSEADDR"),
+        (socket.SO_BROADCAST, "SO_BROADCAST"),
+        (socket.TCP_NODELAY, "SO_DEBUG or TCP_NODELAY or IP_OPTIONS"),
+        (0x1002, "SO_RCVBUF"),
+        (~0x0080, "SO_DONTLINGER"),
+        (True, "SO_DEBUG or TCP_NODELAY or IP_OPTIONS"),
+        (0x7FFF, "one of SO_DEBUG, SO_ACCEPTCONN,"),
+        (2**40, "one of SO_DEBUG, SO_ACCEPTCONN,"),
+    ],
+)
+def test_the_number_of_an_option_is_a_type_error_that_says_what_to_write(idle: Any, number: int, meant: str) -> None:
+    one = opened(idle)
+    words = f"^nOptionName must be an option of twisted_casync, not the number {int(number)}: write {meant}"
+    with pytest.raises(TypeError, match=words):
+        one.GetSockOpt(number)
+    with pytest.raises(TypeError, match=words):
+        one.SetSockOpt(number, 1)
+    assert one.GetSockOpt(SO_KEEPALIVE) is False
+    assert one.GetSockOpt(SO_DEBUG) is False
+
+
+def test_with_its_level_the_number_of_an_option_says_more(idle: Any) -> None:
+    one = opened(idle)
+    with pytest.raises(TypeError, match="number 1: write TCP_NODELAY$"):
+        one.SetSockOpt(socket.TCP_NODELAY, True, None, IPPROTO_TCP)
+    with pytest.raises(TypeError, match="number 15: write one of TCP_NODELAY, TCP_MAXSEG$"):
+        one.GetSockOpt(15, None, None, socket.IPPROTO_TCP)
+    assert one.GetSockOpt(TCP_NODELAY) is False
+
+
+@pytest.mark.parametrize(
+    ("option", "family", "kind"),
+    [
+        (TCP_NODELAY, AF_INET, SOCK_STREAM),
+        (IPV6_V6ONLY, AF_INET6, SOCK_STREAM),
+        (SO_BROADCAST, AF_INET, SOCK_DGRAM),
+    ],
+)
+def test_an_option_has_its_level_where_none_is_given(idle: Any, option: LevelOption, family: int, kind: int) -> None:
+    one = CAsyncSocket(idle)
+    must(one.Socket(kind, nAddressFormat=family))
+    for value in (True, False, True):
+        assert one.SetSockOpt(option, value) is True
+        assert one.GetSockOpt(option) is value
+        assert one.GetSockOpt(option, None, None, option.level) is value
+    buffer = bytearray(4)
+    assert one.GetSockOpt(option, buffer)
+    assert buffer[0] == 1
+    assert one.GetSockOpt(SO_DEBUG) is False
+    assert one.SetSockOpt(option, False, 4, option.level) is True
+    assert one.GetSockOpt(option) is False
+
+
+def test_an_awaited_socket_has_options_of_all_levels_too(idle: Any) -> None:
+    one = CSocket(idle)
+    must(one.Create())
+    assert one.SetSockOpt(TCP_NODELAY, True) is True
+    assert one.GetSockOpt(TCP_NODELAY) is True
+    assert one.GetSockOpt(SO_DEBUG) is False
 
 
 @pytest.mark.parametrize("level", [1, 17, -1, 0xFFFE, 2**40])

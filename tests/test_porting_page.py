@@ -22,6 +22,7 @@ import twisted_casync
 from twisted_casync import (
     INVALID_SOCKET,
     IPPROTO_TCP,
+    MSG_OOB,
     SO_DEBUG,
     SOCKET_ERROR,
     TCP_NODELAY,
@@ -216,8 +217,12 @@ def test_the_waiting_client_says_that_it_was_refused() -> None:
 def test_the_trap_of_tcp_nodelay_is_one() -> None:
     with CAsyncSocket() as one:
         assert one.Create() and one.SetSockOpt(TCP_NODELAY, True)
-        assert one.GetSockOpt(SO_DEBUG) is True
-        assert one.GetSockOpt(TCP_NODELAY, None, None, IPPROTO_TCP) is False
+        assert one.GetSockOpt(SO_DEBUG) is False
+        assert one.GetSockOpt(TCP_NODELAY, None, None, IPPROTO_TCP) is True
+        with pytest.raises(TypeError, match="SO_RCVBUF"):
+            one.SetSockOpt(socket.SO_RCVBUF, 20000)
+        with pytest.raises(TypeError, match="nFlags=MSG_OOB"):
+            one.Send(b"data", MSG_OOB)
 
 
 def test_there_is_nothing_that_pumps_messages() -> None:

@@ -5,11 +5,29 @@ What C++ would not compile is a C{TypeError} that names the parameter; what Wins
 from __future__ import annotations
 
 import operator
-from typing import Any
+import socket
+from typing import Any, Final
 
-from .winsock import WSAError
+from .winsock import Command, Event, IPOption, IPv6Option, Level, MessageFlag, Option, TCPOption, WSAError
 
 __all__ = ["Rejected", "filled", "integer", "sent", "unmade"]
+
+
+_PLACES: Final[dict[type, tuple[str, ...]]] = {
+    Event: ("lEvent",),
+    MessageFlag: ("nFlags",),
+    type(socket.MSG_OOB): ("nFlags",),
+    Level: ("nLevel", "nProtocolType"),
+    Option: ("nOptionName",),
+    TCPOption: ("nOptionName",),
+    IPOption: ("nOptionName",),
+    IPv6Option: ("nOptionName",),
+    Command: ("lCommand",),
+}
+"""
+The parameters that each kind of constant is for.  In the place of another one it would be taken for a number that says
+something else: a flag for a length, a level too.
+"""
 
 
 class Rejected(Exception):
@@ -32,12 +50,27 @@ def unmade(one: object) -> TypeError:
 
 def integer(value: Any, parameter: str) -> int:
     """
-    @raise TypeError: C{value} is no integer.
+    @raise TypeError: C{value} is no integer, or a constant that is for another parameter.
     """
+    kind = type(value)
+    if kind is int:
+        number: int = value
+        return number
+    places = _PLACES.get(kind)
+    if places is not None and parameter not in places:
+        raise TypeError(f"{parameter} can't be {_name(value)}: write {places[0]}={_name(value)}")
     try:
         return operator.index(value)
     except TypeError:
         raise TypeError(f"{parameter} must be an int, not {type(value).__name__}") from None
+
+
+def _name(constant: Any) -> str:
+    """
+    A constant as a program writes it.
+    """
+    # Python 3.10 has no name for several flags together.
+    return constant.name or str(constant).rpartition(".")[2]
 
 
 def _view(value: Any, parameter: str) -> memoryview:

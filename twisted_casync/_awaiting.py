@@ -30,7 +30,6 @@ from .interfaces import IAsyncSocket
 from .winsock import (
     FD_ALL_EVENTS,
     INVALID_SOCKET,
-    SOL_SOCKET,
     GetLastError,
     SetLastError,
     WSAError,
@@ -351,7 +350,7 @@ class Awaiting(Handling):
         return done
 
     def SetSockOpt(
-        self, nOptionName: int, lpOptionValue: Any, nOptionLen: int | None = None, nLevel: int = SOL_SOCKET
+        self, nOptionName: int, lpOptionValue: Any, nOptionLen: int | None = None, nLevel: int | None = None
     ) -> bool:
         done = super().SetSockOpt(nOptionName, lpOptionValue, nOptionLen, nLevel)
         if done:

@@ -44,7 +44,6 @@ from .winsock import (
     FD_ALL_EVENTS,
     SOCK_DGRAM,
     SOCK_STREAM,
-    SOL_SOCKET,
     Command,
     Option,
     SetLastError,
@@ -315,11 +314,11 @@ class CAsyncSocket(Handle):
 
     @member(None)
     def GetSockOpt(
-        self, nOptionName: int, lpOptionValue: Any = None, lpOptionLen: int | None = None, nLevel: int = SOL_SOCKET
+        self, nOptionName: int, lpOptionValue: Any = None, lpOptionLen: int | None = None, nLevel: int | None = None
     ) -> Any:
         sock = self._as_usable()
         option = row(nOptionName, nLevel, sock.type)
-        if nLevel != SOL_SOCKET or nOptionName != Option.SO_ERROR:
+        if nOptionName is not Option.SO_ERROR:
             value = (self._as_settings or _NOTHING_SET).get(sock, nOptionName, option)
             return value if lpOptionValue is None else encode(option, value, lpOptionValue, lpOptionLen)
         self._as_failure()
@@ -331,7 +330,7 @@ class CAsyncSocket(Handle):
 
     @member(False)
     def SetSockOpt(
-        self, nOptionName: int, lpOptionValue: Any, nOptionLen: int | None = None, nLevel: int = SOL_SOCKET
+        self, nOptionName: int, lpOptionValue: Any, nOptionLen: int | None = None, nLevel: int | None = None
     ) -> bool:
         sock = self._as_usable()
         option = row(nOptionName, nLevel, sock.type)
@@ -340,7 +339,7 @@ class CAsyncSocket(Handle):
             raise Rejected(WSAError.WSAENOPROTOOPT)
         self._as_settings = (self._as_settings or _NOTHING_SET).set(sock, nOptionName, option, value)
         receives = self._as_phase is CONNECTED and self._as_rules.possible & READ
-        if nLevel == SOL_SOCKET and nOptionName == Option.SO_OOBINLINE and receives:
+        if nOptionName is Option.SO_OOBINLINE and receives:
             self._as_untold()
             (self._as_rules.forbid if value else self._as_rules.allow)(OOB)
             self._as_rearm()

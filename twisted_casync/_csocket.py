@@ -234,7 +234,7 @@ class CSocket(Reading):
         @raise Rejected: C{WSAEFAULT}, the length.
         """
         if isinstance(lpBuf, int):
-            size, flags = lpBuf, integer(nFlags if nBufLen is None else nBufLen, "nFlags")
+            size, flags = integer(lpBuf, "lpBuf"), integer(nFlags if nBufLen is None else nBufLen, "nFlags")
             if size < 0:
                 raise Rejected(WSAError.WSAEFAULT)
             return partial(self._as_some, size, flags), flags

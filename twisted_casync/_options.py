@@ -16,15 +16,19 @@ from typing import Any, Final, NamedTuple, cast
 
 from ._arguments import Rejected, filled, integer, sent
 from .winsock import (
-    IPPROTO_IP,
-    IPPROTO_IPV6,
     IPPROTO_TCP,
     IPV6_V6ONLY,
     LINGER,
     SOL_SOCKET,
     TCP_NODELAY,
+    IPOption,
+    IPv6Option,
+    Level,
+    LevelOption,
     Option,
+    TCPOption,
     WSAError,
+    errorFromErrno,
 )
 
 __all__ = ["BOOL", "INT", "LINGERING", "Row", "Settings", "decode", "encode", "row"]
@@ -61,6 +65,7 @@ class Row(NamedTuple):
 
 _SOCKET = socket.SOL_SOCKET
 
+# By their levels too: options of different levels have the same number.
 _ROWS: Final[dict[tuple[int, int], Row]] = {
     (SOL_SOCKET, Option.SO_ACCEPTCONN): Row(BOOL, 4, STREAM, False, (_SOCKET, socket.SO_ACCEPTCONN)),
     (SOL_SOCKET, Option.SO_BROADCAST): Row(BOOL, 4, DATAGRAM, True, (_SOCKET, socket.SO_BROADCAST)),
@@ -77,26 +82,46 @@ _ROWS: Final[dict[tuple[int, int], Row]] = {
     (SOL_SOCKET, Option.SO_SNDBUF): Row(INT, 4, BOTH, True, (_SOCKET, socket.SO_SNDBUF), True),
     (SOL_SOCKET, Option.SO_TYPE): Row(INT, 4, BOTH, False, (_SOCKET, socket.SO_TYPE)),
     (IPPROTO_TCP, TCP_NODELAY): Row(BOOL, 1, STREAM, True, (socket.IPPROTO_TCP, socket.TCP_NODELAY)),
-    (IPPROTO_IPV6, IPV6_V6ONLY): Row(BOOL, 1, BOTH, True, (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)),
+    (IPV6_V6ONLY.level, IPV6_V6ONLY): Row(BOOL, 1, BOTH, True, (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)),
 }
 
-_LEVELS: Final = (SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6)
+_LEVELS: Final = tuple(int(level) for level in Level)
+_OPTIONS: Final[tuple[LevelOption, ...]] = (*Option, *TCPOption, *IPOption, *IPv6Option)
 
 
 def row(nOptionName: Any, nLevel: Any, kind: int) -> Row:
     """
+    @param nOptionName: one of the constants of L{winsock}.
+    @param nLevel: a level; L{None} for that of the option.
     @param kind: the type of the socket, C{SOCK_STREAM} or C{SOCK_DGRAM}.
-    @raise Rejected: C{WSAEINVAL} for a level that there is none, C{WSAENOPROTOOPT} for an option that is unknown or
-        that this type of socket does not have.
+    @raise Rejected: C{WSAEINVAL} for a level that there is none, C{WSAENOPROTOOPT} for an option that is of another
+        level, that is in neither table or that this type of socket does not have.
+    @raise TypeError: C{nOptionName} is a number.
     """
-    level = integer(nLevel, "nLevel")
-    name = integer(nOptionName, "nOptionName")
-    if level not in _LEVELS:
+    level = None if nLevel is None else integer(nLevel, "nLevel")
+    if not isinstance(nOptionName, LevelOption):
+        raise _numbered(integer(nOptionName, "nOptionName"), level)
+    if level is None:
+        level = nOptionName.level
+    elif level not in _LEVELS:
         raise Rejected(WSAError.WSAEINVAL)
-    found = _ROWS.get((level, name))
+    found = _ROWS.get((level, nOptionName)) if level == nOptionName.level else None
     if found is None or not found.kinds & (STREAM if kind == socket.SOCK_STREAM else DATAGRAM):
         raise Rejected(WSAError.WSAENOPROTOOPT)
     return found
+
+
+def _numbered(number: int, level: int | None) -> TypeError:
+    """
+    What is wrong with the number of an option: the C{socket} module has the platform's numbers, which are those of
+    other options in Winsock.
+
+    @param level: the level that was given with it.
+    """
+    known = [option for option in _OPTIONS if level is None or level == option.level]
+    meant = [option.name for option in known if getattr(socket, option.name, None) == number or option == number]
+    choice = " or ".join(meant) if meant else "one of " + ", ".join(option.name for option in known)
+    return TypeError(f"nOptionName must be an option of twisted_casync, not the number {number}: write {choice}")
 
 
 def encode(option: Row, value: Any, lpOptionValue: Any, lpOptionLen: Any) -> int:
@@ -143,6 +168,7 @@ def decode(option: Row, lpOptionValue: Any, nOptionLen: Any) -> bool | int | LIN
             onoff, seconds = int.from_bytes(raw[:2], "little"), int.from_bytes(raw[2:4], "little")
         return LINGER(onoff & 0xFFFF, seconds & 0xFFFF)
     if isinstance(lpOptionValue, int):
+        lpOptionValue = integer(lpOptionValue, "lpOptionValue")
         # The int that C++ would make of it; of an option that is one byte long Winsock looks at one byte of that.
         raw = (lpOptionValue & 0xFFFFFFFF).to_bytes(4, "little")
     else:
@@ -191,7 +217,10 @@ class Settings:
             return not self._linger().l_onoff
         value = self._values.get(name, 0) if option.remembered else None
         if option.platform is not None and (value is None or name not in self._values):
-            value = sock.getsockopt(*option.platform)
+            try:
+                value = sock.getsockopt(*option.platform)
+            except OSError as error:
+                raise _unsupported(error) from None
         return bool(value) if option.type == BOOL else int(value or 0)
 
     def set(self, sock: socket.socket, name: int, option: Row, value: bool | int | LINGER) -> Settings:
@@ -207,7 +236,10 @@ class Settings:
             sock.setsockopt(_SOCKET, socket.SO_LINGER, struct.pack("ii", *_kernelLinger(value)))
             return Settings({**self._values, Option.SO_LINGER: value})
         if option.platform is not None:
-            sock.setsockopt(*option.platform, max(int(value), 0))
+            try:
+                sock.setsockopt(*option.platform, max(int(value), 0))
+            except OSError as error:
+                raise _unsupported(error) from None
         elif name == Option.SO_REUSEADDR and sock.type != socket.SOCK_STREAM:
             # Datagram sockets share a port where both have it, on Linux as on Windows.
             sock.setsockopt(_SOCKET, socket.SO_REUSEADDR, int(value))
@@ -215,6 +247,15 @@ class Settings:
 
     def _linger(self) -> LINGER:
         return cast(LINGER, self._values.get(Option.SO_LINGER, LINGER(0, 0)))
+
+
+def _unsupported(error: OSError) -> Exception:
+    """
+    @return: what a failure to get or set an option is to Winsock: a UNIX socket has no options of TCP and IPv6.
+    """
+    if errorFromErrno(error.errno) is WSAError.WSAEOPNOTSUPP:
+        return Rejected(WSAError.WSAENOPROTOOPT)
+    return error
 
 
 def _kernelLinger(value: LINGER) -> LINGER:

@@ -273,16 +273,17 @@ class IAsyncSocket(IAsyncSocketNotifications):
         @see: CAsyncSocket::GetSockNameEx. MFC's code may find a host name; the reference wants numbers."""
 
     def GetSockOpt(
-        nOptionName: int, lpOptionValue: Buffer = None, lpOptionLen: int | None = None, nLevel: int = 0xFFFF
+        nOptionName: int, lpOptionValue: Buffer = None, lpOptionLen: int | None = None, nLevel: int | None = None
     ) -> OptionValue:
         """Read an option, from any socket in any state.
 
         @param nOptionName: SO_ACCEPTCONN, SO_BROADCAST, SO_DEBUG, SO_DONTLINGER, SO_DONTROUTE, SO_ERROR,
             SO_KEEPALIVE, SO_LINGER, SO_OOBINLINE, SO_RCVBUF, SO_REUSEADDR, SO_SNDBUF, SO_TYPE, or
-            TCP_NODELAY.
+            TCP_NODELAY: a constant of this package. A number is a TypeError: those of the socket module mean
+            other options in Winsock.
         @param lpOptionValue: None, or a writable buffer for the value in Winsock's layout, little endian.
         @param lpOptionLen: how much room of that buffer there is, in bytes.
-        @param nLevel: SOL_SOCKET; IPPROTO_TCP for TCP_NODELAY.
+        @param nLevel: SOL_SOCKET; IPPROTO_TCP for TCP_NODELAY; None for the option's own.
         @return: without a buffer a bool, an int (SO_RCVBUF and SO_SNDBUF in bytes; SO_ERROR a code, cleared
             by reading it) or a LINGER (l_linger in seconds); with one the number of bytes written; None after
             a failure.
@@ -413,16 +414,17 @@ class IAsyncSocket(IAsyncSocketNotifications):
         @see: CAsyncSocket::SendToEx. IPv6 knows no broadcast: its sockets need a host."""
 
     def SetSockOpt(
-        nOptionName: int, lpOptionValue: OptionValue, nOptionLen: int | None = None, nLevel: int = 0xFFFF
+        nOptionName: int, lpOptionValue: OptionValue, nOptionLen: int | None = None, nLevel: int | None = None
     ) -> bool:
         """Set an option, of any socket in any state.
 
         @param nOptionName: SO_BROADCAST, SO_DEBUG, SO_DONTLINGER, SO_DONTROUTE, SO_KEEPALIVE, SO_LINGER,
-            SO_OOBINLINE, SO_RCVBUF, SO_REUSEADDR (before Bind), SO_SNDBUF, or TCP_NODELAY.
+            SO_OOBINLINE, SO_RCVBUF, SO_REUSEADDR (before Bind), SO_SNDBUF, or TCP_NODELAY, as for
+            GetSockOpt.
         @param lpOptionValue: a bool, an int (SO_RCVBUF and SO_SNDBUF in bytes), a LINGER or a pair (on or
             off, seconds); or a buffer with the value in Winsock's layout, little endian.
         @param nOptionLen: how much of that buffer, in bytes.
-        @param nLevel: SOL_SOCKET; IPPROTO_TCP for TCP_NODELAY.
+        @param nLevel: SOL_SOCKET; IPPROTO_TCP for TCP_NODELAY; None for the option's own.
         @return: True or False.
             Errors: WSAEFAULT (nOptionLen), WSAEINVAL (nLevel, or the value), WSAENETRESET, WSAENOTCONN,
             WSAENOPROTOOPT (no such option; SO_BROADCAST of a stream; SO_DONTLINGER, SO_KEEPALIVE, SO_LINGER

@@ -72,10 +72,14 @@ __all__ = [
     "Command",
     "Event",
     "GetLastError",
+    "IPOption",
+    "IPv6Option",
     "Level",
+    "LevelOption",
     "MessageFlag",
     "Option",
     "SetLastError",
+    "TCPOption",
     "WSAEACCES",
     "WSAEADDRINUSE",
     "WSAEADDRNOTAVAIL",
@@ -161,7 +165,19 @@ class Level(IntEnum):
     SOL_SOCKET = 0xFFFF
 
 
-class Option(IntEnum):
+class LevelOption(IntEnum):
+    """
+    An option, which knows the level that it is defined at: the same number means another thing at each level.
+    """
+
+    level: Level
+
+    def __init_subclass__(cls, level: Level) -> None:
+        super().__init_subclass__()
+        cls.level = level
+
+
+class Option(LevelOption, level=Level.SOL_SOCKET):
     """
     The options of level C{SOL_SOCKET}, in the reference's two tables and beside them.
     """
@@ -184,6 +200,31 @@ class Option(IntEnum):
     SO_RCVTIMEO = 0x1006
     SO_ERROR = 0x1007
     SO_TYPE = 0x1008
+
+
+class TCPOption(LevelOption, level=Level.IPPROTO_TCP):
+    """
+    The options of level C{IPPROTO_TCP}.
+    """
+
+    TCP_NODELAY = 1
+    TCP_MAXSEG = 4
+
+
+class IPOption(LevelOption, level=Level.IPPROTO_IP):
+    """
+    The options of level C{IPPROTO_IP}.
+    """
+
+    IP_OPTIONS = 1
+
+
+class IPv6Option(LevelOption, level=Level.IPPROTO_IPV6):
+    """
+    The options of level C{IPPROTO_IPV6}.
+    """
+
+    IPV6_V6ONLY = 27
 
 
 class Command(IntEnum):
@@ -315,11 +356,10 @@ SO_RCVTIMEO: Final = Option.SO_RCVTIMEO
 SO_ERROR: Final = Option.SO_ERROR
 SO_TYPE: Final = Option.SO_TYPE
 
-# Options of other levels, where the same number means another thing at each level.
-TCP_NODELAY: Final = 1
-TCP_MAXSEG: Final = 4
-IP_OPTIONS: Final = 1
-IPV6_V6ONLY: Final = 27
+TCP_NODELAY: Final = TCPOption.TCP_NODELAY
+TCP_MAXSEG: Final = TCPOption.TCP_MAXSEG
+IP_OPTIONS: Final = IPOption.IP_OPTIONS
+IPV6_V6ONLY: Final = IPv6Option.IPV6_V6ONLY
 
 FIONREAD: Final = Command.FIONREAD
 FIONBIO: Final = Command.FIONBIO

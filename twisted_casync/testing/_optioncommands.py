@@ -18,7 +18,6 @@ from twisted_casync.winsock import (
     FIONREAD,
     IP_OPTIONS,
     IPPROTO_IP,
-    IPPROTO_IPV6,
     IPPROTO_TCP,
     IPV6_V6ONLY,
     LINGER,
@@ -26,36 +25,37 @@ from twisted_casync.winsock import (
     SOL_SOCKET,
     TCP_MAXSEG,
     TCP_NODELAY,
+    LevelOption,
     Option,
 )
 
 __all__ = ["OPTION_COMMANDS"]
 
-_OPTIONS: dict[str, tuple[int, int]] = {
-    **{option.name: (SOL_SOCKET, option) for option in Option},
-    "TCP_NODELAY": (IPPROTO_TCP, TCP_NODELAY),
-    "TCP_MAXSEG": (IPPROTO_TCP, TCP_MAXSEG),
-    "IP_OPTIONS": (IPPROTO_IP, IP_OPTIONS),
-    "IPV6_V6ONLY": (IPPROTO_IPV6, IPV6_V6ONLY),
+_OPTIONS: dict[str, LevelOption] = {
+    option.name: option for option in (*Option, TCP_NODELAY, TCP_MAXSEG, IP_OPTIONS, IPV6_V6ONLY)
 }
+_UNKNOWN = Option.SO_SNDLOWAT
+"""What stands for a number that is no option's: one that the class does not know either."""
 _LEVELS = {"SOL_SOCKET": SOL_SOCKET, "IPPROTO_TCP": IPPROTO_TCP, "IPPROTO_IP": IPPROTO_IP}
 _IOCTLS = {"FIONBIO": FIONBIO, "FIONREAD": FIONREAD, "SIOCATMARK": SIOCATMARK}
 _LONGEST = 1 << 16
 
 
-def _option(command: Command) -> tuple[str, int, int]:
-    """@return: the option as written, its level and its number."""
+def _option(command: Command) -> tuple[str, int | None, LevelOption]:
+    """@return: the option as written, its level where one is, and the option."""
     name = command.argument(1)
-    level, number = _OPTIONS.get(name, (int(SOL_SOCKET), parseNumber(name)))
-    if number is None:
-        raise ScenarioError(f"bad option {name}")
-    written = command.options.get("level")
+    level, written = None, command.options.get("level")
     if written is not None:
-        chosen = _LEVELS.get(written, parseNumber(written))
-        if chosen is None:
+        level = _LEVELS.get(written, parseNumber(written))
+        if level is None:
             raise ScenarioError(f"bad level {written}")
-        level = chosen
-    return name, level, number
+    option, number = _OPTIONS.get(name), parseNumber(name)
+    if option is None:
+        if number is None:
+            raise ScenarioError(f"bad option {name}")
+        at = SOL_SOCKET if level is None else level
+        option = next((one for one in _OPTIONS.values() if (one.level, one) == (at, number)), _UNKNOWN)
+    return name, level, option
 
 
 def _length(command: Command) -> int | None:
