@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final, Literal, cast, overload
 
 from zope.interface import implementer
 
@@ -258,6 +258,21 @@ class CAsyncSocket(Handle):
         self._as_rules.reenable(_ACCEPTED)
         if self._as_stalled:
             self._as_settle()
+
+    @overload
+    def Accept(
+        self, rConnectedSocket: CAsyncSocket, lpSockAddr: Literal[False] = False, lpSockAddrLen: int | None = None
+    ) -> bool: ...
+
+    @overload
+    def Accept(
+        self, rConnectedSocket: CAsyncSocket, lpSockAddr: Literal[True], lpSockAddrLen: int | None = None
+    ) -> SockAddr | None: ...
+
+    @overload
+    def Accept(
+        self, rConnectedSocket: CAsyncSocket, lpSockAddr: bool, lpSockAddrLen: int | None = None
+    ) -> bool | SockAddr | None: ...
 
     def Accept(self, rConnectedSocket: CAsyncSocket, lpSockAddr: bool = False, lpSockAddrLen: int | None = None) -> Any:
         # None is NULL: nobody wants to know the address.
