@@ -16,8 +16,8 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet import defer, reactor
+from twisted.internet.defer import Deferred
 
 from twisted_casync import SOMAXCONN, CSocket, GetLastError, IncompleteRead
 
@@ -29,7 +29,9 @@ anyReactor: Any = reactor
 
 def start(work: Coroutine[Any, Any, None]) -> None:
     """Go on without waiting for it; what ends a connection is no mistake of this program."""
-    Deferred.fromCoroutine(work).addErrback(lambda failure: failure.trap(ConnectionError, TimeoutError))
+    # Two of them: Winsock's is the builtin one, and that of addTimeout is Twisted's.
+    ends = ConnectionError, TimeoutError, defer.TimeoutError
+    Deferred.fromCoroutine(work).addErrback(lambda failure: failure.trap(*ends))
 
 
 async def echo(client: CSocket) -> None:
@@ -78,7 +80,7 @@ def client(address: str, port: int, lines: list[str]) -> int:
     async def run() -> None:
         try:
             await ask(address, port, lines)
-        except (OSError, IncompleteRead, TimeoutError) as error:
+        except (OSError, IncompleteRead, defer.TimeoutError) as error:
             failed.append(error)
         # Not at once: a reactor that stops, at Ctrl-C, ends what is awaited, and can't be stopped twice.
         anyReactor.callLater(0, anyReactor.stop)

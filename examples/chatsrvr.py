@@ -16,9 +16,8 @@ import argparse
 import sys
 from contextlib import suppress
 
-from twisted.internet import reactor
+from twisted.internet import defer, reactor
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.error import TimeoutError
 
 from twisted_casync import (
     WORD,
@@ -189,7 +188,7 @@ class CServerDoc:
         return gatherResults([Deferred.fromCoroutine(self.Dismiss(pSocket, pMsg)) for pSocket in self.m_connectionList])
 
     async def Dismiss(self, pSocket: CClientSocket, pMsg: CMsg) -> None:
-        with suppress(OSError, ValueError, TimeoutError):  # it is gone, or does not listen
+        with suppress(OSError, ValueError, defer.TimeoutError):  # it is gone, or does not listen
             await Deferred.fromCoroutine(pSocket.SendMsg(pMsg)).addTimeout(PATIENCE, reactor)
         pSocket.Close()
 

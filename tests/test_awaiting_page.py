@@ -4,6 +4,8 @@ The code of docs/awaiting.md, run as the one program that it is.
 
 from __future__ import annotations
 
+import ast
+import builtins
 import re
 import socket
 from pathlib import Path
@@ -19,7 +21,8 @@ from twisted.internet.defer import Deferred
 from twisted_casync import CSocket, errors, interfaces
 from twisted_casync._awaiting import Awaiting
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "awaiting.md").read_text()
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGE = (DOCS / "awaiting.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 
 everyWay = pytest.mark.parametrize("way", WAYS)
@@ -42,6 +45,18 @@ def test_every_definition_of_the_page_is_run_here() -> None:
     assert len(defined) >= 10
     used = re.findall(r"\w+", "".join(BLOCKS))
     assert [name for name in defined if name not in tests and used.count(name) == 1] == []
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.stem)
+def test_no_snippet_means_by_a_builtin_s_name_something_else(path: Path) -> None:
+    """Copied alone it would catch the builtin one."""
+    for block in re.findall(r"```python\n(.*?)```", path.read_text(), re.S):
+        named = {alias.asname or alias.name for node in ast.walk(ast.parse(block)) for alias in namedBy(node)}
+        assert not named & set(dir(builtins)), block
+
+
+def namedBy(node: ast.AST) -> list[ast.alias]:
+    return node.names if isinstance(node, (ast.Import, ast.ImportFrom)) else []
 
 
 def test_what_the_page_names_exists() -> None:

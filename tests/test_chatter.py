@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib
 import socket
 import struct
 import subprocess
@@ -14,6 +15,8 @@ from contextlib import closing
 
 import pytest
 from _examples import ENVIRONMENT, EXAMPLES, LIMIT, Server, example, toEnd
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
 
 @pytest.fixture
@@ -192,6 +195,26 @@ def test_the_server_says_that_it_goes_and_the_client_that_it_is_gone() -> None:
         assert (status, out.splitlines()[-1], err) == (
             *(1, "Server has shut down", "the server has closed the connection\n"),
         )
+
+
+def test_a_client_that_takes_nothing_at_the_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    chatsrvr = importlib.import_module("chatsrvr")
+    clock = Clock()
+    monkeypatch.setattr(chatsrvr, "reactor", clock)
+    closed: list[bool] = []
+
+    class Deaf:
+        async def SendMsg(self, pMsg: object) -> None:
+            await Deferred()
+
+        def Close(self) -> None:
+            closed.append(True)
+
+    left = Deferred.fromCoroutine(chatsrvr.CServerDoc().Dismiss(Deaf(), None))
+    assert not closed
+    clock.advance(chatsrvr.PATIENCE)
+    assert closed and left.called and left.result is None
 
 
 def test_a_line_that_is_too_long_is_not_half_said(chatServer: Server) -> None:

@@ -22,7 +22,8 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final, cast
 
-from twisted.internet.error import ConnectionClosed, TimeoutError
+from twisted.internet import error
+from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import (
     IDelayedCall,
     IHalfCloseableProtocol,
@@ -209,7 +210,7 @@ class Carrying(Protocol):
         The handshake takes too long.
         """
         self._timer = None
-        self.reason = Failure(TimeoutError(string=f"no handshake within {self.patience:g} seconds"))
+        self.reason = Failure(error.TimeoutError(string=f"no handshake within {self.patience:g} seconds"))
         self._call("abortConnection")
 
     def _untime(self) -> None:
