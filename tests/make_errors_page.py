@@ -79,8 +79,8 @@ _HEAD = f"""\
 # Errors
 
 A member that fails returns `False`, `None` or `SOCKET_ERROR`, and `GetLastError()` then has the code: a `WSAError`,
-which is an `int` with Winsock's number, prints as its name, and has one sentence as its `message`. A member that
-succeeds leaves the last error as it was, so look at it only after a failure.
+which is an `int` with Winsock's number, prints as its name, and has one sentence as its `message`. After a member that
+succeeds it is 0, as with Windows 7 and later; only `Close` and `FromHandle` leave it as it was.
 
     if self.Send(data) == SOCKET_ERROR and GetLastError() != WSAEWOULDBLOCK:
         log.error("can't send: {{code}}, {{code.message}}", code=GetLastError())

@@ -328,17 +328,6 @@ def test_each_thread_has_its_last_error() -> None:
     assert GetLastError() is CAsyncSocket.GetLastError() is WSAError.WSAEMSGSIZE
 
 
-def test_no_success_clears_the_last_error(idle: Any) -> None:
-    one = CAsyncSocket(idle)
-    assert one.Listen() is False
-    must(one.Create(0, SOCK_DGRAM, lpszSocketAddress=LOCALHOST))
-    must(one.SendTo(b"x", None, must(one.GetSockName())))
-    assert one.Receive(bytearray(1)) == 1
-    must(one.AsyncSelect())
-    one.Close()
-    assert GetLastError() is WSAError.WSAENOTSOCK
-
-
 @played
 def test_a_notification_leaves_the_last_error_as_it_was(reactor: Any) -> Script:
     listener, client = listening(reactor), Recorder(reactor)

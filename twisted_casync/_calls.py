@@ -8,12 +8,14 @@ from typing import Any, Final
 
 from zope.interface.interface import Method
 
-from twisted_casync import IAsyncSocket, IAsyncSocketNotifications
+from twisted_casync import GetLastError, IAsyncSocket, IAsyncSocketNotifications, SetLastError
 from twisted_casync.winsock import WSAError
 
-__all__ = ["HANDLERS", "MEMBERS", "inOrder", "seen"]
+__all__ = ["HANDLERS", "MEMBERS", "inOrder", "leftError", "seen", "setErrorAside"]
 
 _NOTHING: Final = memoryview(b"")
+_ASIDE: Final = WSAError.WSAVERNOTSUPPORTED
+"""No member leaves it."""
 
 HANDLERS: Final = ("OnAccept", "OnConnect", "OnReceive", "OnSend", "OnOutOfBandData", "OnClose")
 
@@ -42,6 +44,31 @@ def inOrder(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[A
             break
         values.append(left.pop(parameter, MEMBERS[name].optional.get(parameter)))
     return (*values, *left.values())
+
+
+def setErrorAside() -> WSAError:
+    """
+    A member is about to be called: L{leftError} tells then what it left.
+
+    @return: the last error until now.
+    """
+    before = GetLastError()
+    SetLastError(_ASIDE)
+    return before
+
+
+def leftError(before: WSAError) -> WSAError:
+    """
+    A member was called, after L{setErrorAside}.
+
+    @param before: what that returned; it is the last error again, if the member neither failed nor cleared it.
+    @return: the error that the member left; C{NO_ERROR} when it left none.
+    """
+    code = GetLastError()
+    if code is not _ASIDE:
+        return code
+    SetLastError(before)
+    return WSAError.NO_ERROR
 
 
 def seen(name: str, arguments: tuple[Any, ...], result: Any, error: WSAError) -> tuple[tuple[Any, ...], memoryview]:

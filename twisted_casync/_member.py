@@ -6,22 +6,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from zope.interface.interface import InterfaceClass
 
 from ._arguments import Rejected
-from .winsock import SetLastError, errorFromErrno
+from .winsock import SetLastError, WSAError, errorFromErrno, inError
 
 __all__ = ["documented", "member"]
 
+_NO_ERROR: Final = WSAError.NO_ERROR
 _M = TypeVar("_M", bound=Callable[..., Any])
 _C = TypeVar("_C", bound=type)
 
 
 def member(failure: Any) -> Callable[[_M], _M]:
     """
-    Make a failure of a member its result, and the last error.
+    Make a failure of a member its result, and the last error; there is none after a success.
 
     @param failure: what the member returns then.
     """
@@ -29,6 +30,8 @@ def member(failure: Any) -> Callable[[_M], _M]:
     def decorate(method: _M) -> _M:
         @functools.wraps(method)
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if inError:
+                SetLastError(_NO_ERROR)
             try:
                 return method(self, *args, **kwargs)
             except Rejected as rejected:

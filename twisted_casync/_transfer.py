@@ -21,7 +21,16 @@ from ._notify import CONNECTED, DATAGRAM, OOB, READ, REENABLED_BY, UNNAMED, WRIT
 from ._sockaddr import UNIX, HostName, SockAddr, isEmpty, isSockAddr, named, portNumber, sized, sockaddr
 from ._threads import isInitialised
 from ._urgent import takeUrgent
-from .winsock import AF_INET, SOCK_DGRAM, SOCKET_ERROR, MessageFlag, SetLastError, WSAError, errorFromErrno
+from .winsock import (
+    AF_INET,
+    SOCK_DGRAM,
+    SOCKET_ERROR,
+    MessageFlag,
+    SetLastError,
+    WSAError,
+    errorFromErrno,
+    inError,
+)
 
 __all__ = ["Transfer"]
 
@@ -36,6 +45,7 @@ _NO_SIGNAL: Final = int(socket.MSG_NOSIGNAL)
 _RECEIVED: Final = REENABLED_BY["Receive"]
 _RECEIVED_URGENT: Final = REENABLED_BY["Receive of urgent data"]
 _BLOCKED: Final = REENABLED_BY["Send that would have blocked"]
+_NO_ERROR: Final = WSAError.NO_ERROR
 _BROADCAST: Final = "255.255.255.255"
 
 _OF_THE_CALL: Final = (
@@ -88,6 +98,8 @@ class Transfer(SocketDescriptor):
     # -- receiving
 
     def Receive(self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0) -> int:
+        if inError:
+            SetLastError(_NO_ERROR)
         if self._as_fresh != get_ident() or nFlags is not _NO_FLAGS:
             return self._as_receive(lpBuf, nBufLen, nFlags)[0]
         # In OnReceive of a connected stream, for the first time: there is data, and it does not begin at a mark.
@@ -107,6 +119,8 @@ class Transfer(SocketDescriptor):
     def ReceiveFrom(
         self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0, *, lpSockAddrLen: int | None = None
     ) -> tuple[int, SockAddr | None]:
+        if inError:
+            SetLastError(_NO_ERROR)
         if (
             self._as_fresh != ~get_ident()
             or nBufLen is not None
@@ -145,6 +159,8 @@ class Transfer(SocketDescriptor):
     def ReceiveFromEx(
         self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0, *, lpSockAddrLen: int | None = None
     ) -> tuple[int, SockAddr | None]:
+        if inError:
+            SetLastError(_NO_ERROR)
         return self._as_receive(lpBuf, nBufLen, nFlags, lpSockAddrLen)
 
     def _as_receive(
@@ -294,6 +310,8 @@ class Transfer(SocketDescriptor):
     # -- sending
 
     def Send(self, lpBuf: Any, nBufLen: int | None = None, nFlags: int = 0) -> int:
+        if inError:
+            SetLastError(_NO_ERROR)
         if nFlags is not _NO_FLAGS or self._as_sending != get_ident():
             return self._as_send(lpBuf, nBufLen, nFlags, None)
         kind = type(lpBuf)
@@ -322,6 +340,8 @@ class Transfer(SocketDescriptor):
     def SendTo(
         self, lpBuf: Any, nBufLen: int | None, nHostPort: Any, lpszHostAddress: Any = None, nFlags: int = 0
     ) -> int:
+        if inError:
+            SetLastError(_NO_ERROR)
         if nHostPort is not None and nHostPort is self._as_source:
             # Where ReceiveFrom said that a datagram came from.
             if nFlags is not _NO_FLAGS or self._as_sending != get_ident():

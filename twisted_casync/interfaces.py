@@ -239,9 +239,10 @@ class IAsyncSocket(IAsyncSocketNotifications):
         @see: CAsyncSocket::FromHandle"""
 
     def GetLastError() -> int:
-        """Get the code of the last failure in the calling thread. A static method. No success clears it.
+        """Get the code with which the last call of the calling thread failed. A static method.
 
-        @return: a WSAError: an int with Winsock's number that prints as its name; 0 before any failure.
+        @return: a WSAError: an int with Winsock's number that prints as its name; 0 after a call that succeeded,
+            and before any. Close and FromHandle leave it as it was.
         @see: CAsyncSocket::GetLastError"""
 
     def GetPeerName(lpSockAddrLen: int | None = None) -> tuple[str, int] | None:

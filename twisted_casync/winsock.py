@@ -14,7 +14,9 @@ from __future__ import annotations
 import errno
 import socket
 import threading
+from collections.abc import Callable
 from enum import IntEnum, IntFlag
+from threading import get_ident
 from typing import Final, NamedTuple
 
 __all__ = [
@@ -127,6 +129,7 @@ __all__ = [
     "errnoFromError",
     "errorFromErrno",
     "errorFromLookup",
+    "inError",
 ]
 
 
@@ -471,8 +474,32 @@ def errnoFromError(code: WSAError) -> int:
     return number
 
 
+inError: Final[set[int]] = set()
+"""
+The threads that have a last error.  While there are none a call that succeeds has nothing to clear: to ask that costs a
+message less than to set what belongs to a thread.
+"""
+
+
+class _Thread:
+    """
+    What ends with a thread: its last error is no one's any more.
+    """
+
+    def __init__(self) -> None:
+        self._number = get_ident()
+
+    # The function itself: when the interpreter ends the names of a module can go first.
+    def __del__(self, discard: Callable[[int], None] = inError.discard) -> None:
+        discard(self._number)
+
+
 class _LastError(threading.local):
     code: WSAError = WSAError.NO_ERROR
+
+    def __init__(self) -> None:
+        # Called in each thread that uses it, whose it is.
+        self._thread = _Thread()
 
 
 _last = _LastError()
@@ -480,9 +507,9 @@ _last = _LastError()
 
 def GetLastError() -> WSAError:
     """
-    The error of the last call of this thread that failed (C{CAsyncSocket::GetLastError}).
+    The error of the last call of this thread, if that failed (C{CAsyncSocket::GetLastError}).
 
-    @return: the code.  A later success does not clear it.
+    @return: the code; C{NO_ERROR} after a call that succeeded.
     """
     return _last.code
 
@@ -494,3 +521,4 @@ def SetLastError(code: int) -> None:
     @param code: a number of Winsock.
     """
     _last.code = code if type(code) is WSAError else WSAError(code)
+    (inError.add if code else inError.discard)(get_ident())

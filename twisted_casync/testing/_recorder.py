@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 
-from twisted_casync import CAsyncSocket, GetLastError, SetLastError
-from twisted_casync._calls import HANDLERS, MEMBERS, inOrder, seen
+from twisted_casync import CAsyncSocket
+from twisted_casync._calls import HANDLERS, MEMBERS, inOrder, leftError, seen, setErrorAside
 from twisted_casync.testing._recording import Recording
 from twisted_casync.winsock import WSAError
 
@@ -39,18 +39,14 @@ def _recording(cls: type, name: str) -> Callable[..., Any]:
             # What a member calls by itself, the program did not.
             return method(*args, **kwargs)
         self._as_calling = True
-        before = GetLastError()
-        SetLastError(0)
+        before = setErrorAside()
         result: Any = None
         try:
             result = method(*args, **kwargs)
             return result
         finally:
             self._as_calling = False
-            error = GetLastError()
-            if not error:
-                # A success leaves the last error as it was.
-                SetLastError(before)
+            error = leftError(before)
             arguments, data = seen(name, inOrder(name, args, kwargs), result, error)
             recording.called(self, name, arguments, result, error, bytes(data))
 

@@ -18,8 +18,8 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from twisted_casync import CSocket, GetLastError, SetLastError
-from twisted_casync._calls import HANDLERS, MEMBERS, inOrder, seen
+from twisted_casync import CSocket
+from twisted_casync._calls import HANDLERS, MEMBERS, inOrder, leftError, seen, setErrorAside
 from twisted_casync._handling import Handling
 from twisted_casync.errors import WinsockError
 from twisted_casync.trace._values import addressName, exceptionText, plain
@@ -154,8 +154,7 @@ class Tracer:
                 # What a member calls by itself, the program did not.
                 return below(socket, *args, **kwargs)
             here.calling = True
-            before = GetLastError()
-            SetLastError(0)
+            before = setErrorAside()
             line: dict[str, Any] = {"call": shown}
             result: Any = None
             begin = end = monotonic_ns()
@@ -169,10 +168,7 @@ class Tracer:
                 raise
             finally:
                 here.calling = inside
-                code = GetLastError()
-                if not code:
-                    # A success leaves the last error as it was.
-                    SetLastError(before)
+                code = leftError(before)
                 self._called(socket, name.removeprefix("_as_"), args, kwargs, result, code, line)
                 line["d"] = end - begin
                 self._say(socket, begin, line)
