@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import skip
 
+import pytest
 from twisted.internet.test.reactormixins import ReactorBuilder
 
 __all__ = ["suitesOf"]
@@ -46,10 +47,14 @@ def _made(name: str, reactor: str) -> dict[str, Any]:
     return made
 
 
-def suitesOf(modules: Mapping[str, int], reactor: str, leftOut: Mapping[str, str]) -> dict[str, Any]:
+_STARTING_PROGRAMS = ("test_process", "test_stdio")
+
+
+def suitesOf(modules: Mapping[str, int], reactor: str, way: str, leftOut: Mapping[str, str]) -> dict[str, Any]:
     """
     @param modules: names of modules of C{twisted.internet.test}, and how many tests each has at the least.
     @param reactor: the full name of what makes the reactor.
+    @param way: one of L{_reactors.WAYS} or L{_reactors.REACTORS}, by which C{_selection} knows them.
     @param leftOut: the tests to skip, and why.
     @return: the classes of tests, by their names.
     @raise AssertionError: there are fewer.
@@ -59,6 +64,9 @@ def suitesOf(modules: Mapping[str, int], reactor: str, leftOut: Mapping[str, str
         made = _made(module, reactor)
         for suite in made.values():
             suite.timeout = _PATIENCE
+            suite.way = way
+            if module in _STARTING_PROGRAMS:
+                suite.pytestmark = [pytest.mark.programs]
         tests = [(suite, test) for suite in made.values() for test in dir(suite) if test.startswith("test_")]
         assert len(tests) >= least, f"{module} has {len(tests)} tests for {reactor}, and had {least}"
         for suite, test in tests:

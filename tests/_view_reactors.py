@@ -37,11 +37,12 @@ def _maker(name: str, registration: str) -> Callable[[Any], Any]:
 
 
 _MAKERS = {
-    f"Over{name.capitalize()}{registration.capitalize()}": _maker(name, registration)
+    f"{name}-{registration}": _maker(name, registration)
     for name in REACTORS
     # Over uvloop Twisted's own transports abort the process in these suites: they close sockets beneath the loop.
     if name != "uvloop"
     for registration in REGISTRATIONS
 }
-NAMES = tuple(f"{__name__}.{name}" for name in _MAKERS)
-globals().update(_MAKERS)
+NAMES = {f"{__name__}.Over{way.title().replace('-', '')}": way for way in _MAKERS}
+"""Of what makes each reactor; and which of L{_reactors.WAYS} it is."""
+globals().update({name.rpartition(".")[2]: _MAKERS[way] for name, way in NAMES.items()})

@@ -4,12 +4,17 @@ Fixtures of more than one test file.
 
 from __future__ import annotations
 
+import gc
 import signal
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from _reactors import reactorOf
+from _selection import addOptions, chosen, startsPrograms
+
+pytest_addoption = addOptions
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that knows no jobs has those in its background ignore it, and all that they start (POSIX, "Asynchronous
@@ -24,3 +29,43 @@ def idle() -> Iterator[Any]:
     """
     with reactorOf("epoll-window") as reactor:
         yield reactor
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    keep = chosen(config, items)
+    leave = [item for item in items if item not in keep]
+    if leave:
+        config.hook.pytest_deselected(items=leave)
+        items[:] = [item for item in items if item in keep]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # What was collected stays: no test that collects garbage needs to look through it.
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    """
+    A test that isn't marked C{programs} may not start one.
+    """
+    global _mayStartPrograms
+    _mayStartPrograms = startsPrograms(item)
+    try:
+        return (yield)
+    finally:
+        _mayStartPrograms = True
+
+
+_mayStartPrograms = True
+
+
+def _onlyMarked(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in _STARTING and not _mayStartPrograms:
+        pytest.fail(f"starts a program ({event}), and is not marked `programs`")
+
+
+_STARTING = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"}
+
+sys.addaudithook(_onlyMarked)

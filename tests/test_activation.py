@@ -65,6 +65,7 @@ def echoed(address: Any, family: int = socket.AF_INET) -> bytes:
 # -- systemd's own
 
 
+@pytest.mark.programs
 def test_systemd_starts_it_at_the_first_connection(tmp_path: Path) -> None:
     path = tmp_path / "echo.sock"
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -88,6 +89,7 @@ def test_systemd_starts_it_at_the_first_connection(tmp_path: Path) -> None:
 # -- the same environment
 
 
+@pytest.mark.programs
 def test_sockets_of_all_kinds_are_served(tmp_path: Path) -> None:
     tcp, udp6 = listening(), listening(socket.AF_INET6, socket.SOCK_DGRAM)
     stream = listening(socket.AF_UNIX, address=str(tmp_path / "stream"))
@@ -112,11 +114,13 @@ def test_sockets_of_all_kinds_are_served(tmp_path: Path) -> None:
         one.close()
 
 
+@pytest.mark.programs
 def test_without_names_they_are_found_by_their_number() -> None:
     with listening() as tcp, activated([tcp], *ECHO, "systemd:domain=INET:index=0"):
         assert echoed(tcp.getsockname()) == b"hello"
 
 
+@pytest.mark.programs
 def test_a_daemon_keeps_them(tmp_path: Path) -> None:
     # It is another process than the one that they were passed to.
     log = tmp_path / "log"
@@ -135,6 +139,7 @@ def test_a_daemon_keeps_them(tmp_path: Path) -> None:
     assert "Traceback" not in log.read_text()
 
 
+@pytest.mark.programs
 def test_they_are_found_where_twisted_has_taken_the_variables_and_are_not_inherited_further() -> None:
     program = (
         "import os, twisted.internet.endpoints; from twisted_casync._where._inherited import inherited; "

@@ -156,14 +156,15 @@ def test_every_module_has_a_place_in_the_strata() -> None:
     assert {partOf(file) for file in FILES} == set(ORDER)
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_a_module_imports_only_what_stands_above_it(file: str) -> None:
-    part = partOf(file)
-    for name in imported(file):
-        row = ours(name)
-        assert row is None or row == part or ORDER.index(row) < ORDER.index(part), name
+def test_a_module_imports_only_what_stands_above_it() -> None:
+    for file in FILES:
+        part = partOf(file)
+        for name in imported(file):
+            row = ours(name)
+            assert row is None or row == part or ORDER.index(row) < ORDER.index(part), f"{file}: {name}"
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("part", ["winsock", "errors", "interfaces", "_notify"])
 def test_facts_and_rules_know_no_reactor(part: str) -> None:
     """Neither themselves nor through what they import."""
@@ -294,26 +295,26 @@ def test_what_is_logged_has_a_short_name_that_no_module_gives_it() -> None:
     assert made - {file for file, _, _ in loggers} == {"services/_speaking.py"}
 
 
-@pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
-def test_a_module_names_what_it_has_for_others(module: ModuleType) -> None:
-    public: list[str] = module.__all__
-    assert len(set(public)) == len(public)
-    assert [name for name in public if not hasattr(module, name)] == []
-    own = {
-        name
-        for name, value in vars(module).items()
-        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__ and callable(value)
-    }
-    assert own - set(public) == set()
+def test_a_module_names_what_it_has_for_others() -> None:
+    for module in modules():
+        public: list[str] = module.__all__
+        assert len(set(public)) == len(public), module
+        assert [name for name in public if not hasattr(module, name)] == [], module
+        own = {
+            name
+            for name, value in vars(module).items()
+            if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__ and callable(value)
+        }
+        assert own - set(public) == set(), module
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_a_module_takes_from_others_only_what_they_name(file: str) -> None:
-    for name in imported(file):
-        origin, _, taken = name.rpartition(".")
-        if ours(name) is not None and taken not in ("*", ""):
-            module = importlib.import_module(origin)
-            assert taken in module.__all__ or inspect.ismodule(getattr(module, taken)), name
+def test_a_module_takes_from_others_only_what_they_name() -> None:
+    for file in FILES:
+        for name in imported(file):
+            origin, _, taken = name.rpartition(".")
+            if ours(name) is not None and taken not in ("*", ""):
+                module = importlib.import_module(origin)
+                assert taken in module.__all__ or inspect.ismodule(getattr(module, taken)), f"{file}: {name}"
 
 
 def test_the_face_is_what_it_shows() -> None:
@@ -340,19 +341,19 @@ def isDescribed(cls: type, name: str) -> bool:
     return any(name in vars(base) and base.__module__.startswith("twisted.") for base in cls.__mro__)
 
 
-@pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
-def test_all_that_is_public_is_described(module: ModuleType) -> None:
-    assert inspect.getdoc(module)
-    for name, value in vars(module).items():
-        if name.startswith("_") or getattr(value, "__module__", None) != module.__name__:
-            continue
-        if inspect.isclass(value):
-            assert value.__doc__, name
-            for member, method in inspect.getmembers(value):
-                if not member.startswith("_") and (inspect.isroutine(method) or isinstance(method, property)):
-                    assert isDescribed(value, member), f"{name}.{member}"
-        elif inspect.isroutine(value):
-            assert inspect.getdoc(value), name
+def test_all_that_is_public_is_described() -> None:
+    for module in modules():
+        assert inspect.getdoc(module), module
+        for name, value in vars(module).items():
+            if name.startswith("_") or getattr(value, "__module__", None) != module.__name__:
+                continue
+            if inspect.isclass(value):
+                assert value.__doc__, f"{module}: {name}"
+                for member, method in inspect.getmembers(value):
+                    if not member.startswith("_") and (inspect.isroutine(method) or isinstance(method, property)):
+                        assert isDescribed(value, member), f"{module}: {name}.{member}"
+            elif inspect.isroutine(value):
+                assert inspect.getdoc(value), f"{module}: {name}"
 
 
 # -- importing
@@ -374,6 +375,7 @@ def child(program: str) -> str:
     return result.stdout.strip()
 
 
+@pytest.mark.programs
 def test_importing_any_of_it_installs_no_reactor() -> None:
     names = [nameOf(file) for file in FILES if not file.endswith("__main__.py")]
     names.append("twisted.plugins.twisted_casync_dropin")

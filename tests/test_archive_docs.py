@@ -74,6 +74,7 @@ def test_its_two_ends_talk_to_each_other(program: dict[str, Any], way: str) -> N
     assert [(msg.m_strText, msg.m_lines) for msg in answers] == [("hello", ["HELLO"]), ("x" * 3000, ["X" * 3000])]
 
 
+@pytest.mark.programs
 def test_its_commands_run() -> None:
     assert COMMANDS == [["python", "benchmarks/archive.py"]]
     result = runProgram(sys.executable, str(ROOT / "benchmarks" / "archive.py"), "--rounds", "1", "--count", "200")

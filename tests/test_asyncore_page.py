@@ -86,6 +86,7 @@ def test_the_names_of_the_table_exist() -> None:
     assert [name for name in named if not hasattr(CAsyncSocket, name)] == []
 
 
+@pytest.mark.programs
 @bothWays
 def test_the_echo_gives_back_what_it_gets(before: bool, serving: Callable[[str], tuple[str, int]]) -> None:
     with connect(serving("asyncore_echo.py" if before else "echo.py")) as client:
@@ -99,6 +100,7 @@ def answering() -> tuple[socket.socket, int]:
     return listener, listener.getsockname()[1]
 
 
+@pytest.mark.programs
 @bothWays
 def test_the_client_fetches_a_page(before: bool, tmp_path: Path) -> None:
     listener, port = answering()
@@ -112,6 +114,7 @@ def test_the_client_fetches_a_page(before: bool, tmp_path: Path) -> None:
         assert client.lines == ["HTTP/1.0 200 OK", "", "hello"]
 
 
+@pytest.mark.programs
 def test_the_ported_client_says_why_it_failed(tmp_path: Path) -> None:
     port, keeper = refusingPort()
     with keeper, started("fetch.py", tmp_path, "127.0.0.1", port) as client:
@@ -119,6 +122,7 @@ def test_the_ported_client_says_why_it_failed(tmp_path: Path) -> None:
         assert client.lines == ["Connection refused."]
 
 
+@pytest.mark.programs
 def test_the_ported_client_can_be_interrupted(tmp_path: Path) -> None:
     listener, port = answering()
     with listener, started("fetch.py", tmp_path, "127.0.0.1", port) as client:
@@ -131,6 +135,7 @@ def test_the_ported_client_can_be_interrupted(tmp_path: Path) -> None:
             assert client.lines == []
 
 
+@pytest.mark.programs
 @bothWays
 def test_members_of_the_chat_hear_each_other(before: bool, serving: Callable[[str], tuple[str, int]]) -> None:
     address = serving("asynchat_chat.py" if before else "chat.py")

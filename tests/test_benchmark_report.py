@@ -213,6 +213,7 @@ LOADS = {
 }
 
 
+@pytest.mark.programs
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SERVERS)
 def test_every_server_serves_what_it_says_and_loses_nothing(programs: Programs, name: str) -> None:
@@ -264,6 +265,7 @@ def closing(connection: socket.socket) -> None:
     connection.sendall(connection.recv(100))
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("answer", "complaint"),
     [

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from _twistd import client
 
+pytestmark = pytest.mark.programs
+
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 SCENES = ["echo-64-100", "bulk-in", "bulk-out", "connect", "datagrams", "first"]

@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 from _twistd import CHECKOUT, PATIENCE, Child, client, environment, script
 
+pytestmark = pytest.mark.programs
+
 PAGE = (CHECKOUT / "docs" / "bridges.md").read_text()
 BLOCKS = [textwrap.dedent(block).strip() for block in re.findall(r"(?:^(?: {4}.*)?\n)+", PAGE, re.MULTILINE)]
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if re.match(r"(twistd|curl|wrk|python) ", line)]

@@ -19,6 +19,8 @@ from _twistd import PATIENCE, Child, client, twistd
 from twisted_casync import SO_SNDBUF
 from twisted_casync.services.chat import ChatListener
 
+pytestmark = pytest.mark.programs
+
 WELCOME = "* welcome; what is your nickname?"
 
 

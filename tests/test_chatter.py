@@ -18,6 +18,8 @@ from _examples import ENVIRONMENT, EXAMPLES, LIMIT, Server, example, toEnd
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture
 def chatServer() -> Iterator[Server]:

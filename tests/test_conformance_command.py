@@ -139,6 +139,7 @@ def suite(tmp_path: Path) -> Suite:
     return made
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("reactor", ["epoll", "poll", "select", "asyncio", "uvloop", "casync"])
 @pytest.mark.parametrize("direct", [False, True], ids=["window", "direct"])
 def test_what_is_as_recorded_matches(suite: Suite, reactor: str, direct: bool) -> None:
@@ -151,6 +152,7 @@ def test_what_is_as_recorded_matches(suite: Suite, reactor: str, direct: bool) -
     ), result
 
 
+@pytest.mark.programs
 def test_every_command_does_what_was_recorded(suite: Suite) -> None:
     # Together these use every command, on both families and both types, and nothing in them is known to deviate.
     names = [
@@ -210,6 +212,7 @@ def test_csockets_are_asked_for(suite: Suite, monkeypatch: pytest.MonkeyPatch) -
     assert [issubclass(kind, CSocket) for kind in played] == [True, False]
 
 
+@pytest.mark.programs
 def test_a_difference_is_said_and_counts(suite: Suite) -> None:
     wrong = copy.deepcopy(ECHO_TRACE)
     wrong[14]["data"] = "pang"
@@ -224,6 +227,7 @@ def test_a_difference_is_said_and_counts(suite: Suite) -> None:
     ]
 
 
+@pytest.mark.programs
 def test_what_is_as_in_another_recording_does_not_differ(suite: Suite) -> None:
     def recorded(folder: str, name: str, **changes: Any) -> None:
         trace = [{"scenario": name}, *copy.deepcopy(ECHO_TRACE[1:-1]), {"end": name}]
@@ -254,6 +258,7 @@ def test_what_is_as_in_another_recording_does_not_differ(suite: Suite) -> None:
     )
 
 
+@pytest.mark.programs
 def test_known_deviations(suite: Suite) -> None:
     wrong = copy.deepcopy(ECHO_TRACE)
     wrong[17]["ret"] = 5
@@ -272,6 +277,7 @@ def test_known_deviations(suite: Suite) -> None:
     ]
 
 
+@pytest.mark.programs
 def test_own_traces_are_written_and_match(suite: Suite) -> None:
     suite.add("broken", "recv S\nfly\non S: x\n" + ECHO, None)
     suite.run("--write", "mine")
@@ -284,6 +290,7 @@ def test_own_traces_are_written_and_match(suite: Suite) -> None:
     assert suite.run().stdout == "2 scenarios, 2 match, 0 known deviations, 0 differ\n"
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     "arguments",
     [

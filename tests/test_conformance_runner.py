@@ -257,6 +257,7 @@ def test_a_port_that_the_system_gives_again_has_the_name_that_was_asked_for() ->
     assert session.portName(SOCK_STREAM, port) == "@q"
 
 
+@pytest.mark.programs
 def test_importing_it_installs_no_reactor() -> None:
     code = "import twisted_casync.testing.__main__, sys; print('twisted.internet.reactor' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -104,6 +104,7 @@ def test_messages_leave_no_memory_behind(echoes: Callable[[int], None]) -> None:
     assert sys.getallocatedblocks() - before < 10
 
 
+@pytest.mark.programs
 @pytest.mark.slow
 @pytest.mark.parametrize("server", ["window", "casync"])
 def test_a_message_and_a_connection_make_no_system_call_more(server: str, tmp_path: Path) -> None:

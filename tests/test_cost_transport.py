@@ -109,6 +109,7 @@ def test_a_connection_calls_no_more_functions_than_one_of_twisted_s_own(way: str
     assert over.total() < own.total() * room, (over, own)
 
 
+@pytest.mark.programs
 @pytest.mark.slow
 @pytest.mark.parametrize("server", ["over", "over-casync"])
 def test_nor_does_it_make_more_system_calls(server: str, tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("reactor", ["epoll", "uvloop"])
 def test_the_page_is_up_to_date_and_the_same_on_another_reactor(reactor: str) -> None:
     result = command("--check", str(PAGE), "--reactor", reactor)
@@ -145,6 +146,7 @@ def test_the_page_shows_every_course() -> None:
     assert sorted(places(PAGE.read_text())) == sorted(COURSES)
 
 
+@pytest.mark.programs
 def test_a_page_that_is_out_of_date_is_found_and_written_anew(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("<!-- diagram: reset -->\n<!-- end of diagram -->\n")
@@ -157,6 +159,7 @@ def test_a_page_that_is_out_of_date_is_found_and_written_anew(tmp_path: Path) ->
     assert command("--check", str(page)).returncode == 0
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     "text, complaint",
     [

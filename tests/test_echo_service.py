@@ -22,6 +22,8 @@ from twisted.internet.endpoints import clientFromString, connectProtocol
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
+pytestmark = pytest.mark.programs
+
 LOCAL = r"127.0.0.1"
 
 
@@ -270,6 +272,8 @@ def answers(child: Child, connection: socket.socket) -> None:
     child.waitFor("closed: ")
 
 
+# What the README begins with, in the quick run too.
+@pytest.mark.programs(always=True)
 def test_sigterm_with_idle_connections_ends_at_once() -> None:
     with echo("--grace", "600") as (child, address), connect(address) as connection:
         connection.sendall(b"hello")

@@ -241,6 +241,7 @@ def child(program: str) -> str:
     return result.stdout.strip()
 
 
+@pytest.mark.programs
 def test_a_listening_socket_of_systemd_s() -> None:
     answer = child(
         """
@@ -276,6 +277,7 @@ def test_a_listening_socket_of_systemd_s() -> None:
     assert answer.split() == ["twisted_casync.bridges._ports", "hello"]
 
 
+@pytest.mark.programs
 def test_other_descriptions_import_nothing_of_ours() -> None:
     answer = child(
         """

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from _examples import LIMIT, Server, run, toEnd, tool
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture
 def httpServer() -> Iterator[Server]:

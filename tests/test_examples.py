@@ -37,6 +37,7 @@ def test_every_example_is_run_here() -> None:
         assert f"\n    python examples/{name} " in text.split('"""')[1], "its docstring gives the command"
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
 def test_example_explains_itself(name: str) -> None:
     result = example(name, "--help")
@@ -44,6 +45,7 @@ def test_example_explains_itself(name: str) -> None:
     assert b"python examples/%s " % name.encode() in result.stdout
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("command", SERVERS, ids=lambda command: command[0])
 def test_server_stops_on_a_signal(command: tuple[str, ...], number: int) -> None:
@@ -55,6 +57,7 @@ def test_server_stops_on_a_signal(command: tuple[str, ...], number: int) -> None
 CLIENTS = [("echo_client.py",), ("awaited_echo.py", "ask"), ("urgent_sender.py",), ("chatter.py",)]
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("command", CLIENTS, ids=lambda command: command[0])
 def test_client_stops_on_a_signal(command: tuple[str, ...], number: int) -> None:
@@ -82,6 +85,7 @@ def test_client_stops_on_a_signal(command: tuple[str, ...], number: int) -> None
     assert b"Traceback" not in errors
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("command", SERVERS, ids=lambda command: command[0])
 def test_server_says_why_it_cannot_listen(command: tuple[str, ...]) -> None:
     with Server(*command) as server:
@@ -92,6 +96,7 @@ def test_server_says_why_it_cannot_listen(command: tuple[str, ...]) -> None:
         assert b"Traceback" not in second.stderr
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("name", ["echo_client.py", "urgent_sender.py", "chatter.py"])
 def test_client_says_that_it_was_refused(name: str) -> None:
     with socket.socket() as unlistened:
@@ -113,16 +118,19 @@ def echoServer(request: pytest.FixtureRequest) -> Iterator[Server]:
         server.stopWell()
 
 
+@pytest.mark.programs
 def test_echo_between_the_two_examples(echoServer: Server) -> None:
     result = example("echo_client.py", *echoServer.address, "good morning")
     assert (result.returncode, result.stdout, result.stderr) == (0, b"good morning", b"")
 
 
+@pytest.mark.programs
 def test_echo_is_asked_for_with_await(echoServer: Server) -> None:
     result = example("awaited_echo.py", "ask", *echoServer.address, "good", "morning")
     assert (result.returncode, result.stdout, result.stderr) == (0, b"good\nmorning\n", b"")
 
 
+@pytest.mark.programs
 def test_who_awaits_an_echo_hears_that_there_is_none() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -140,6 +148,7 @@ def test_who_awaits_an_echo_hears_that_there_is_none() -> None:
     )
 
 
+@pytest.mark.programs
 def test_echo_client_sends_its_standard_input_to_a_name(echoServer: Server) -> None:
     data = os.urandom(3_000_000)
     result = example("echo_client.py", "localhost", echoServer.port, stdin=data)
@@ -147,6 +156,7 @@ def test_echo_client_sends_its_standard_input_to_a_name(echoServer: Server) -> N
     assert result.stdout == data
 
 
+@pytest.mark.programs
 def test_echo_client_reports_a_short_echo() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -163,6 +173,7 @@ def test_echo_client_reports_a_short_echo() -> None:
     assert (result.returncode, result.stdout) == (1, b"fo")
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("name", ["nc", "socat"])
 def test_echo_to_a_real_client_that_half_closes(echoServer: Server, name: str) -> None:
     options = {
@@ -174,6 +185,7 @@ def test_echo_to_a_real_client_that_half_closes(echoServer: Server, name: str) -
     assert (result.returncode, result.stdout) == (0, data)
 
 
+@pytest.mark.programs
 def test_echo_keeps_clients_apart(echoServer: Server) -> None:
     clients = [echoServer.connect() for _ in range(5)]  # as many as may wait to be accepted
     for n, client in enumerate(clients):
@@ -184,6 +196,7 @@ def test_echo_keeps_clients_apart(echoServer: Server) -> None:
         client.close()
 
 
+@pytest.mark.programs
 def test_echo_holds_back_a_client_that_does_not_read(echoServer: Server) -> None:
     with echoServer.connect() as client:
         client.settimeout(1.0)
@@ -229,6 +242,7 @@ def test_echo_to_a_client_that_closed_its_half_before_it_read(monkeypatch: pytes
     assert events == [b"fo", b"ur", "closed"]
 
 
+@pytest.mark.programs
 def test_echo_survives_a_client_that_resets(echoServer: Server) -> None:
     client = echoServer.connect()
     client.sendall(bytes(100_000))
@@ -247,6 +261,7 @@ def timeServer() -> Iterator[Server]:
         server.stopWell()
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_time_between_the_two_modes(timeServer: Server, host: str) -> None:
     before = int(time.time())
@@ -257,6 +272,7 @@ def test_time_between_the_two_modes(timeServer: Server, host: str) -> None:
     assert before <= told.timestamp() <= time.time()
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("request_", [b"", b"what time is it?"], ids=["empty", "text"])
 def test_time_for_any_datagram(timeServer: Server, request_: bytes) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as client:
@@ -270,6 +286,7 @@ def test_time_for_any_datagram(timeServer: Server, request_: bytes) -> None:
             assert before <= int.from_bytes(reply, "big") - 2208988800 <= time.time()
 
 
+@pytest.mark.programs
 def test_time_for_many_at_once(timeServer: Server) -> None:
     clients = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(40)]
     for client in clients:
@@ -299,6 +316,7 @@ def toClosed(server: Server) -> tuple[str, str]:
     return told["normal"], told["urgent"]
 
 
+@pytest.mark.programs
 def test_urgent_between_the_two_examples(receiver: Server) -> None:
     for _ in range(3):
         result = example("urgent_sender.py", *receiver.address)
@@ -306,11 +324,13 @@ def test_urgent_between_the_two_examples(receiver: Server) -> None:
         assert toClosed(receiver) == ("onetwo", "!")
 
 
+@pytest.mark.programs
 def test_urgent_sender_with_texts(receiver: Server) -> None:
     assert example("urgent_sender.py", *receiver.address, "before ", "last!", "behind").returncode == 0
     assert toClosed(receiver) == ("before lastbehind", "!")
 
 
+@pytest.mark.programs
 def test_urgent_byte_alone_reaches_the_receiver(receiver: Server) -> None:
     """Each urgent byte is told when it comes, with no normal data behind it to wake the receiver."""
     with receiver.connect() as client:
@@ -322,6 +342,7 @@ def test_urgent_byte_alone_reaches_the_receiver(receiver: Server) -> None:
     assert receiver.line() == "closed"
 
 
+@pytest.mark.programs
 def test_urgent_byte_that_came_before_the_connection_was_accepted(receiver: Server) -> None:
     """The receiver finds everything at once: the byte in the middle of the stream, and the stream's end."""
     receiver.process.send_signal(signal.SIGSTOP)
@@ -335,6 +356,7 @@ def test_urgent_byte_that_came_before_the_connection_was_accepted(receiver: Serv
         assert toClosed(receiver) == ("onetwo", "!")
 
 
+@pytest.mark.programs
 def test_urgent_sender_to_a_plain_socket() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         process = subprocess.Popen(

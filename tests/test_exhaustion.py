@@ -185,6 +185,7 @@ def used(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@pytest.mark.programs
 def test_the_echo_service_waits_for_descriptors_and_then_accepts_by_itself() -> None:
     with twistd("echo", f"tcp:0:interface={LOCALHOST}:backlog=200") as child:
         address = child.listening("tcp")

@@ -192,6 +192,7 @@ def ended(peer: socket.socket) -> bool:
         return True
 
 
+@pytest.mark.programs
 def test_failed_handshakes_of_a_service_are_a_line_a_second() -> None:
     own = identity("localhost", "authority.example")
     with twistd("echo", f"ssl:0:privateKey={own.both}:interface={LOCALHOST}") as child:

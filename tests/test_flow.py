@@ -88,6 +88,7 @@ def test_who_does_not_receive_over_an_ssh_channel_has_the_sender_wait(
         settle(reactor)
 
 
+@pytest.mark.programs
 def test_a_child_process_that_is_not_received_from_waits_and_has_the_sender_wait() -> None:
     """Its transport knows producers: pipes, and what cat has in hand, are all that is kept beside what is said here."""
     sender = Sender(os.urandom(4_000_000))

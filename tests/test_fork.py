@@ -15,6 +15,8 @@ from _memory import connection, mail, mailbox, memoryReactor, quiet, turn
 from _reactors import must, reactorOf, run
 from _streams import accepted
 
+pytestmark = pytest.mark.programs
+
 
 def inChild(work: Callable[[], None]) -> None:
     """

@@ -25,6 +25,8 @@ from _twistd import PATIENCE, Child, client, twistd
 from twisted_casync.services._target import Target
 from twisted_casync.services.forward import ForwardOptions
 
+pytestmark = pytest.mark.programs
+
 # Bytes in each direction of the test of its memory.
 BULK = 1_000_000_000 if os.environ.get("TWISTED_CASYNC_LONG") else 150_000_000
 

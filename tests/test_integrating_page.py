@@ -94,6 +94,7 @@ def test_every_step_is_followed_here() -> None:
     assert list(STEPS) == ["The application", "Step 1", "Step 2", "Step 3", "Step 4", "What to know"]
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("over", [False, True], ids=["as it was", "step 1"])
 def test_the_application_answers(application: Application, over: bool) -> None:
     if over:
@@ -109,6 +110,7 @@ def test_the_application_answers(application: Application, over: bool) -> None:
         application.types(shown)
 
 
+@pytest.mark.programs
 def test_socket_programs_live_beside_the_protocols(application: Application) -> None:
     beeper, service, shown = blocks("Step 2")
     application.write("beeper.py", beeper)
@@ -122,6 +124,7 @@ def test_socket_programs_live_beside_the_protocols(application: Application) -> 
         application.types(shownOf("The application")[0])
 
 
+@pytest.mark.programs
 def test_a_class_of_it_is_served_with_metrics(application: Application) -> None:
     application.write("beeper.py", blocks("Step 2")[0])
     (command,) = re.findall(r"`(twistd -n casync --metrics [^`]*)`", STEPS["What to know"])
@@ -135,6 +138,7 @@ def test_a_class_of_it_is_served_with_metrics(application: Application) -> None:
             assert b'casync_accepted_total{service="run",socket="Beep"} 1.0' in answer.read()
 
 
+@pytest.mark.programs
 def test_its_tests_need_no_port(application: Application) -> None:
     application.write("beeper.py", blocks("Step 2")[0])
     program, shown = blocks("Step 4")

@@ -470,7 +470,7 @@ def memory(pid: int) -> int:
     return int(found[1])
 
 
-@pytest.mark.slow
+@pytest.mark.programs
 def test_a_flood_costs_a_line_a_second_and_no_memory() -> None:
     with twistd("echo", "--max-connections=10", LOOPBACK) as child:
         clients = Clients(child.listening("tcp"))

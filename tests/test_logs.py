@@ -37,6 +37,7 @@ def events(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: one[name] for name in names if name in one} for one in found if "event" in one]
 
 
+@pytest.mark.programs
 def test_a_json_observer_gets_fields(tmp_path: Path) -> None:
     (tmp_path / "jsonlog.py").write_text(OBSERVER)
     env = environment()

@@ -295,6 +295,7 @@ def test_the_page_is_what_prometheus_reads() -> None:
 # -- twistd
 
 
+@pytest.mark.programs
 def test_a_running_service_is_scraped_with_curl() -> None:
     curl = client("curl")
     with twistd("--metrics=tcp:0:interface=127.0.0.1", "echo", "tcp:0:interface=127.0.0.1") as server:
@@ -324,6 +325,7 @@ def test_a_running_service_is_scraped_with_curl() -> None:
         assert not re.search("Traceback|GET /metrics", "\n".join(server.lines))
 
 
+@pytest.mark.programs
 def test_a_place_can_be_a_unix_socket_and_the_answer_compressed(tmp_path: Path) -> None:
     curl = client("curl")
     with twistd(f"--metrics=unix:{tmp_path}/metrics", "echo", "tcp:0:interface=127.0.0.1") as server:
@@ -364,6 +366,7 @@ def refused(*arguments: str, env: dict[str, str] | None = None) -> str:
     return (result.stdout + result.stderr).strip().splitlines()[-1]
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -381,6 +384,7 @@ def test_a_bad_option_says_what_is_wrong(arguments: list[str], complaint: str) -
     assert refused(*arguments, "echo").endswith(complaint)
 
 
+@pytest.mark.programs
 def test_a_missing_extra_is_named() -> None:
     program = "import sys; sys.modules['prometheus_client'] = None\nfrom twisted.scripts.twistd import run\nrun()"
     result = subprocess.run(
@@ -395,6 +399,7 @@ def test_a_missing_extra_is_named() -> None:
     assert "--metrics needs prometheus_client: pip install 'twisted_casync[metrics]'" in result.stdout + result.stderr
 
 
+@pytest.mark.programs
 def test_a_place_that_is_taken_ends_twistd() -> None:
     with socket.create_server((LOCALHOST, 0)) as taken:
         where = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"

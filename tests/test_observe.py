@@ -242,6 +242,7 @@ def test_a_traceback_through_an_observer_names_the_program_s_class() -> None:
         assert "<Failing closed -1>" in text
 
 
+@pytest.mark.programs
 @pytest.mark.slow
 def test_scenarios_go_as_when_nobody_observes() -> None:
     program = (

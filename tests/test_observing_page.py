@@ -68,6 +68,7 @@ def test_every_command_is_run_here() -> None:
     assert len(COMMANDS) == len(words) and len(BLOCKS) == 3
 
 
+@pytest.mark.programs
 def test_the_metrics_are_those_of_the_table(tmp_path: Path) -> None:
     with served("--metrics", tmp_path) as server:
         port = int(server.waitFor(r"MetricsSite starting on (\d+)")[1])
@@ -86,6 +87,7 @@ def test_the_metrics_are_those_of_the_table(tmp_path: Path) -> None:
     assert "prometheus_client" in setup["options.extras_require"]["metrics"]
 
 
+@pytest.mark.programs
 def test_the_status_line_is_as_shown(tmp_path: Path) -> None:
     now, before = Counts(120, 3, 1_200_000, 1_200_000, 12345), Counts(108, 3)
     shown = _text("echo", now, before, 1.0)
@@ -96,6 +98,7 @@ def test_the_status_line_is_as_shown(tmp_path: Path) -> None:
         server.waitFor("no status line: standard error is no terminal")
 
 
+@pytest.mark.programs
 def test_the_log_has_the_fields(tmp_path: Path) -> None:
     (tmp_path / "jsonlog.py").write_text(BLOCKS[0])
     with served("--logger", tmp_path) as server:
@@ -108,6 +111,7 @@ def test_the_log_has_the_fields(tmp_path: Path) -> None:
         assert name in closed and f"`{name}`" in PAGE
 
 
+@pytest.mark.programs
 def test_a_trace_is_written_drawn_and_has_the_fields_of_the_table(tmp_path: Path) -> None:
     with served("--trace", tmp_path) as server:
         talk(server.listening("tcp")[1])
@@ -121,12 +125,14 @@ def test_a_trace_is_written_drawn_and_has_the_fields_of_the_table(tmp_path: Path
         assert (tmp_path / out).stat().st_size > 1000
 
 
+@pytest.mark.programs
 def test_a_program_traces_itself(tmp_path: Path) -> None:
     program = BLOCKS[1] + "\nfrom twisted_casync import CAsyncSocket\nCAsyncSocket().Listen()\ntrace.stop()\n"
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment(), check=True, timeout=PATIENCE)
     assert '"call":"Listen"' in (tmp_path / "trace.jsonl").read_text()
 
 
+@pytest.mark.programs
 def test_an_application_says_what_the_command_line_says(tmp_path: Path) -> None:
     (tmp_path / "echo.tac").write_text(
         re.sub(r"tcp:\d+", "tcp:0", BLOCKS[2]).replace("TimerService(60", "TimerService(0.05")
@@ -150,6 +156,7 @@ def test_the_counts_are_those_of_the_table() -> None:
     assert sorted(names) == sorted(one.name for one in fields(Counts))
 
 
+@pytest.mark.programs
 @pytest.mark.slow
 def test_the_benchmark_runs() -> None:
     words = [*command("benchmarks"), "--rounds", "1", "--seconds", "0.3", "--connections", "5"]

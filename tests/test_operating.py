@@ -50,6 +50,7 @@ IN_USE = "WSAEADDRINUSE: Address already in use."
 UNREACHABLE = "WSAEADDRNOTAVAIL: Cannot assign requested address."
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -82,6 +83,7 @@ def test_what_can_not_be_started_is_one_line(taken: int, arguments: str, complai
         mustSayOnce(child, complaint.format(**names))
 
 
+@pytest.mark.programs
 @pytest.mark.skipif(os.getuid() != 0, reason="others than root may not say who may have which port")
 def test_a_port_of_root_is_one_line(tmp_path: Path) -> None:
     # Root without its capabilities, since another user may not be able to read the environment of the tests.
@@ -90,6 +92,7 @@ def test_a_port_of_root_is_one_line(tmp_path: Path) -> None:
         mustSayOnce(child, "cannot listen on tcp:7:interface=127.0.0.1: WSAEACCES: Permission denied.")
 
 
+@pytest.mark.programs
 def test_a_tac_file_is_one_line(taken: int, tmp_path: Path) -> None:
     (tmp_path / "echo.tac").write_text(
         f"""
@@ -161,6 +164,7 @@ def test_a_program_that_starts_a_service_gets_the_error(taken: int) -> None:
         assert IN_USE in str(caught.value)
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

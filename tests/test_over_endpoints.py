@@ -167,6 +167,7 @@ def test_a_unix_endpoint_has_a_path_for_a_name(tmp_path: Path) -> None:
         settle(reactor)
 
 
+@pytest.mark.programs
 def test_a_child_process_is_spoken_to_through_its_pipes() -> None:
     """cat sends back what it is sent, and ends when its input does."""
     with reactorOf("epoll-window") as reactor:

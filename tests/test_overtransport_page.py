@@ -32,6 +32,7 @@ def typed(command: str, folder: Path) -> str:
     return result.stdout
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(("program", "command"), list(zip(PROGRAMS, ("python shout.py", COMMAND), strict=True)))
 def test_a_program_prints_what_the_page_says(program: str, command: str, tmp_path: Path) -> None:
     (tmp_path / "shout.py").write_text(program)

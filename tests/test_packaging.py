@@ -135,6 +135,7 @@ def fromWheel(environment: Environment, sources: Path, wheel: Path) -> None:
     environment.install(wheel)
 
 
+@pytest.mark.programs
 @pytest.mark.slow
 @pytest.mark.parametrize("install", [fromSources, editable, fromWheel])
 def test_installed_in_a_fresh_environment(
@@ -152,6 +153,7 @@ def test_installed_in_a_fresh_environment(
     assert not re.search(r"^ +casync ", run(environment.script("twistd"), "--help"), re.MULTILINE)
 
 
+@pytest.mark.programs
 @pytest.mark.slow
 def test_the_wheel_holds_the_package_a_drop_in_and_the_fixtures(built: tuple[Path, Path]) -> None:
     with zipfile.ZipFile(built[0]) as wheel:
@@ -161,6 +163,7 @@ def test_the_wheel_holds_the_package_a_drop_in_and_the_fixtures(built: tuple[Pat
     assert {*modules, "twisted_casync/py.typed"} == {name for name in names if name not in (DROP_IN, FIXTURES)}
 
 
+@pytest.mark.programs
 @pytest.mark.slow
 def test_the_source_distribution_can_be_tested(built: tuple[Path, Path]) -> None:
     with tarfile.open(built[1]) as archive:

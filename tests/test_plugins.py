@@ -158,6 +158,7 @@ def greeting(child: Child) -> bytes:
 # -- both ways to register
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("way", ["drop-in", "entry point"])
 def test_a_registered_service_is_listed_and_runs(site: Site, way: str) -> None:
     site.write("greetings/__init__.py", "")
@@ -172,6 +173,7 @@ def test_a_registered_service_is_listed_and_runs(site: Site, way: str) -> None:
         assert greeting(child) == b"good day"
 
 
+@pytest.mark.programs
 def test_an_object_that_is_registered_in_both_ways_is_one_service(site: Site) -> None:
     site.write("greetings/__init__.py", PLUGIN)
     site.write("twisted/plugins/greetings_plugin.py", "from greetings import greet")
@@ -200,6 +202,7 @@ def test_what_a_service_names_is_imported_when_it_is_chosen(here: Site) -> None:
 # -- what is wrong with one
 
 
+@pytest.mark.programs
 def test_broken_plugins_are_named_and_hide_nothing(site: Site) -> None:
     site.write("good.py", PLUGIN.replace("greetings.sockets", "good_sockets") + "echo = SocketService('echo', '')")
     site.write("good_sockets.py", SOCKETS)
@@ -338,6 +341,7 @@ def test_a_broken_one_does_not_take_the_name_from_one_that_is_not(here: Site) ->
     assert refusal("same") == "say where: same has no place to listen by default"
 
 
+@pytest.mark.programs
 def test_options_that_fail_leave_no_traceback(site: Site) -> None:
     site.write("broken.py", BROKEN)
     site.register("broken", stumbles="broken:stumbles")

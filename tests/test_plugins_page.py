@@ -91,6 +91,7 @@ def test_the_page_has_its_files_and_commands() -> None:
     assert len(COMMANDS) == 6
 
 
+@pytest.mark.programs
 def test_a_class_as_it_is(tmp_path: Path) -> None:
     write(tmp_path)
     with running(command("twistd -n casync run shout:"), tmp_path) as child:
@@ -101,6 +102,7 @@ def test_a_class_as_it_is(tmp_path: Path) -> None:
         assert result.stdout == b"HELLO"
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("way", ["entry point", "drop-in"])
 def test_both_ways_from_a_directory_of_the_path(tmp_path: Path, way: str) -> None:
     if way == "drop-in":
@@ -131,6 +133,7 @@ def registered(folder: Path) -> None:
     (made / "entry_points.txt").write_text(f"[{table[0]}]\n{table[1].replace(chr(34), '')}\n")
 
 
+@pytest.mark.programs
 def test_what_is_wrong_is_told_as_the_page_says(tmp_path: Path) -> None:
     write(tmp_path, "twisted/plugins/quotes_plugin.py", "quotes/plugin.py")
     registered(tmp_path)
@@ -154,6 +157,7 @@ def test_without_the_convenience(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert kinds == ["QuoteListener", "QuoteDatagrams"]
 
 
+@pytest.mark.programs
 def test_the_tac_file(tmp_path: Path) -> None:
     write(tmp_path)
     tac = tmp_path / "quotes.tac"
@@ -162,6 +166,7 @@ def test_the_tac_file(tmp_path: Path) -> None:
         assert answer(child.listening("tcp")) == b"Least said, soonest mended."
 
 
+@pytest.mark.programs
 def test_socket_activation(tmp_path: Path) -> None:
     write(tmp_path, "twisted/plugins/quotes_plugin.py")
     registered(tmp_path)
@@ -177,6 +182,7 @@ def test_socket_activation(tmp_path: Path) -> None:
         assert answer(("127.0.0.1", port)) == QUOTE
 
 
+@pytest.mark.programs
 @pytest.mark.slow
 def test_installed_in_a_fresh_environment(tmp_path: Path, house: Path, sources: Path) -> None:  # noqa: F811
     installed = Environment(tmp_path / "venv", house)

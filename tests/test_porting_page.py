@@ -93,6 +93,7 @@ def test_what_the_table_calls_exists() -> None:
     assert [name for name in constants if not hasattr(twisted_casync, name)] == []
 
 
+@pytest.mark.programs
 def test_commands_are_answered_line_by_line(server: tuple[str, int]) -> None:
     with connect(server) as peer:
         assert read(peer, len(GREETING)) == GREETING
@@ -104,6 +105,7 @@ def test_commands_are_answered_line_by_line(server: tuple[str, int]) -> None:
         assert readAll(peer) == b"221 goodbye\r\n"
 
 
+@pytest.mark.programs
 def test_files_are_sent_one_after_the_other(server: tuple[str, int]) -> None:
     with connect(server) as peer:
         assert read(peer, len(GREETING)) == GREETING
@@ -145,6 +147,7 @@ def test_what_a_send_leaves_goes_later(
     assert doc.m_sockets == []
 
 
+@pytest.mark.programs
 def test_a_client_that_goes_in_the_middle_disturbs_nobody(server: tuple[str, int]) -> None:
     with connect(server) as going:
         read(going, len(GREETING))
@@ -156,12 +159,14 @@ def test_a_client_that_goes_in_the_middle_disturbs_nobody(server: tuple[str, int
         assert retrieved(staying) == b"hello, world"
 
 
+@pytest.mark.programs
 def test_a_port_that_is_taken_is_said_to_be(server: tuple[str, int], tmp_path: Path) -> None:
     with Child([sys.executable, "fileserver.py", str(server[1])], cwd=tmp_path) as second:
         assert second.wait() == 1
         assert second.lines == ["Address already in use."]
 
 
+@pytest.mark.programs
 def test_the_commands_of_the_page_show_what_it_shows(tmp_path: Path) -> None:
     client("nc")
     client("socat")
@@ -187,6 +192,7 @@ def test_the_commands_of_the_page_show_what_it_shows(tmp_path: Path) -> None:
             assert result.stdout.splitlines() == expected
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("name", ["large", "small", "empty"])
 def test_the_waiting_client_fetches_a_file(server: tuple[str, int], tmp_path: Path, name: str) -> None:
     result = subprocess.run(
@@ -200,6 +206,7 @@ def test_the_waiting_client_fetches_a_file(server: tuple[str, int], tmp_path: Pa
     assert result.stdout == (tmp_path / name).read_bytes()
 
 
+@pytest.mark.programs
 def test_the_waiting_client_says_that_it_was_refused() -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))

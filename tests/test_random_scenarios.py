@@ -52,6 +52,7 @@ def runs(scenarios: list[Scenario], tmp_path_factory: pytest.TempPathFactory) ->
         child.kill()
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("way", WAYS)
 def test_every_seed_does_what_the_rules_say(
     runs: dict[str, Run], scenarios: list[Scenario], way: str, tmp_path: Path

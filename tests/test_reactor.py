@@ -42,6 +42,7 @@ def registered(reactor: CAsyncReactor) -> set[int]:
 # -- choosing it
 
 
+@pytest.mark.programs
 def test_twistd_takes_it_by_its_name() -> None:
     where = "tcp:0:interface=127.0.0.1"
     with Child([script("twistd"), "-n", "--pidfile=", "--reactor=casync", "casync", "echo", where]) as server:
@@ -51,6 +52,7 @@ def test_twistd_takes_it_by_its_name() -> None:
             assert client.recv(100) == b"hello"
 
 
+@pytest.mark.programs
 def test_install_makes_it_the_global_reactor() -> None:
     program = (
         "from twisted_casync import reactor as casync; casync.install(); from twisted.internet import reactor; "

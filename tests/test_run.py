@@ -99,6 +99,7 @@ def serving(*arguments: str) -> Child:
     return Child([script("twistd"), "-n", "--pidfile=", "casync", "run", *arguments])
 
 
+@pytest.mark.programs
 def test_a_class_of_the_current_directory_serves_at_all_places(folder: Path) -> None:
     path = folder / "chat.sock"
     with serving("chat.sockets:ChatListener", LOOPBACK, LOOPBACK, f"unix:{path}") as child:
@@ -128,6 +129,7 @@ def test_a_class_of_the_current_directory_serves_at_all_places(folder: Path) -> 
     assert not path.exists()
 
 
+@pytest.mark.programs
 def test_a_function_makes_what_each_kind_of_place_needs(folder: Path) -> None:
     with serving("chat.sockets:make", LOOPBACK, "udp:0:interface=127.0.0.1") as child:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:

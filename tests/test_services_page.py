@@ -133,6 +133,7 @@ def terminals(tmp_path: Path) -> Iterator[Terminals]:
         yield Terminals(stack, tmp_path)
 
 
+@pytest.mark.programs
 @pytest.mark.slow
 @pytest.mark.parametrize("section", COMMANDS)
 def test_the_commands_show_what_is_shown(terminals: Terminals, section: str) -> None:

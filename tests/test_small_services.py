@@ -14,6 +14,8 @@ import pytest
 from _clients import connect, read, readAll, run, stopped
 from _twistd import PATIENCE, Child, client, environment, script
 
+pytestmark = pytest.mark.programs
+
 # Five hours east of Greenwich, as POSIX writes it; nowhere is it called so.
 ZONE = "XYZ-5"
 

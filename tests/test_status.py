@@ -205,6 +205,7 @@ def test_a_terminal_that_goes_away_ends_it_with_one_line(terminal: tuple[Screen,
     assert "no status line any more" in event["log_format"]
 
 
+@pytest.mark.programs
 def test_twistd_on_a_terminal(terminal: tuple[Screen, int]) -> None:
     screen, fd = terminal
     setColumns(fd, 120)
@@ -231,6 +232,7 @@ def test_twistd_on_a_terminal(terminal: tuple[Screen, int]) -> None:
     assert not any("active" in line for line in screen.lines)
 
 
+@pytest.mark.programs
 def test_twistd_that_logs_to_a_file_draws_nothing(tmp_path: Path) -> None:
     with twistd("--status", "echo", "tcp:0:interface=127.0.0.1") as server:
         server.waitFor("no status line: standard error is no terminal")

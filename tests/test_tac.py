@@ -48,6 +48,7 @@ def greeting(connection: socket.socket) -> bytes:
         return stream.read()
 
 
+@pytest.mark.programs
 def test_a_tac_file(tmp_path: Path) -> None:
     (tmp_path / "greeter.tac").write_text(TAC)
     with Child([script("twistd"), "--pidfile=", "-ny", "greeter.tac"], cwd=tmp_path) as child:
@@ -60,6 +61,7 @@ def test_a_tac_file(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["greeter.tac"]
 
 
+@pytest.mark.programs
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
 def test_places_are_opened_before_privileges_are_given_up(tmp_path: Path) -> None:
     # A directory that the user may not write to.

@@ -102,6 +102,7 @@ def test_shipped_services_are_what_plugins_must_be(service: Any) -> None:
         assert isinstance(service.listener(service.options(), place.kind), CAsyncSocket)
 
 
+@pytest.mark.programs
 def test_help_lists_what_can_be_served() -> None:
     result = run(script("twistd"), "casync", "--help")
     assert result.returncode == 0
@@ -109,6 +110,7 @@ def test_help_lists_what_can_be_served() -> None:
     assert "Send back what comes (RFC 862). Default: tcp:7007 udp:7007" in " ".join(result.stdout.split())
 
 
+@pytest.mark.programs
 def test_help_of_a_service() -> None:
     result = run(script("twistd"), "casync", "echo", "--help")
     assert result.returncode == 0
@@ -121,11 +123,13 @@ def test_help_of_a_service() -> None:
         assert word in result.stdout
 
 
+@pytest.mark.programs
 def test_the_version_is_ours() -> None:
     for command in (["casync"], ["casync", "echo"]):
         assert "twisted_casync" in run(script("twistd"), *command, "--version").stdout
 
 
+@pytest.mark.programs
 def test_a_bad_where_ends_twistd_with_a_message() -> None:
     result = run(script("twistd"), "-n", "--pidfile=", "casync", "echo", "tcp:70000")
     # Older releases of Twisted leave 0 after any bad command line.
@@ -134,6 +138,7 @@ def test_a_bad_where_ends_twistd_with_a_message() -> None:
     assert "Traceback" not in result.stdout + result.stderr
 
 
+@pytest.mark.programs
 def test_a_port_in_use_ends_twistd_with_a_message(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         where = f"tcp:{other.getsockname()[1]}:interface=127.0.0.1"
@@ -154,6 +159,7 @@ def test_a_port_in_use_ends_twistd_with_a_message(tmp_path: Path) -> None:
         assert not pidfile.exists()
 
 
+@pytest.mark.programs
 def test_it_serves_as_a_daemon(tmp_path: Path) -> None:
     path, pidfile, log = tmp_path / "echo.sock", tmp_path / "pid", tmp_path / "log"
     where = f"unix:{path}"
@@ -175,6 +181,7 @@ def test_it_serves_as_a_daemon(tmp_path: Path) -> None:
     assert "Traceback" not in log.read_text()
 
 
+@pytest.mark.programs
 def test_it_runs_under_twist_too() -> None:
     # twist never calls privilegedStartService.
     with Child([script("twist"), "--log-format=text", "casync", "echo", LOOPBACK]) as child:
@@ -186,6 +193,7 @@ def test_it_runs_under_twist_too() -> None:
         assert not any("Traceback" in line for line in child.lines)
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("reactor", ["epoll", "poll", "select", "asyncio", "casync"])
 def test_it_runs_on_every_reactor(reactor: str) -> None:
     command = [script("twistd"), "-n", "--pidfile=", "--reactor", reactor, "casync", "echo", LOOPBACK]
@@ -201,6 +209,7 @@ def test_it_runs_on_every_reactor(reactor: str) -> None:
 # -- the drop-in and plugins --
 
 
+@pytest.mark.programs
 def test_the_drop_in_loads_nothing_heavy() -> None:
     program = (
         "import sys; from twisted.plugins import twisted_casync_dropin; "
@@ -209,6 +218,7 @@ def test_the_drop_in_loads_nothing_heavy() -> None:
     assert run(sys.executable, "-c", program).stdout == "[]\n"
 
 
+@pytest.mark.programs
 def test_the_command_line_installs_no_reactor() -> None:
     program = "import sys, twisted_casync.tap; print('twisted.internet.reactor' in sys.modules)"
     assert run(sys.executable, "-c", program).stdout == "False\n"
@@ -246,6 +256,7 @@ service = Service()
 """
 
 
+@pytest.mark.programs
 def test_a_plugin_of_someone_else_is_served(tmp_path: Path) -> None:
     plugins = tmp_path / "twisted" / "plugins"
     plugins.mkdir(parents=True)
@@ -326,6 +337,7 @@ def test_a_bad_description_is_refused_at_once() -> None:
         AsyncSocketService(lambda kind: Plain(), ["nonsense"])
 
 
+@pytest.mark.programs
 @pytest_twisted.ensureDeferred  # type: ignore[untyped-decorator]
 async def test_a_unix_socket_left_by_a_killed_process_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "echo.sock"

@@ -217,6 +217,7 @@ def test_a_reactor_that_ran_in_a_thread_does_not_make_that_the_primary_one() -> 
     assert elsewhere(lambda: fails(WSAError.WSANOTINITIALISED, CAsyncSocket().Create))
 
 
+@pytest.mark.programs
 def test_the_thread_that_runs_the_global_reactor_is_the_primary_one() -> None:
     program = """
         import threading

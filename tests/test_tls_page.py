@@ -18,6 +18,8 @@ import pytest
 from _twistd import CHECKOUT, PATIENCE, Child, environment, script
 from _twistd import client as program
 
+pytestmark = pytest.mark.programs
+
 PAGE = (CHECKOUT / "docs" / "tls.md").read_text()
 BLOCKS = [textwrap.dedent(block).strip() for block in re.findall(r"(?:^(?: {4}.*)?\n)+", PAGE, re.MULTILINE)]
 PROGRAMS = [block for block in BLOCKS if block.startswith("from ")]

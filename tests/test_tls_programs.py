@@ -23,6 +23,8 @@ from twisted_casync import WSAError
 from twisted_casync.bridges import transportOf
 from twisted_casync.tls import connectTLS
 
+pytestmark = pytest.mark.programs
+
 SOME = "epoll-window"
 WAYS = ["epoll-window", "asyncio-window", "casync-window"]
 

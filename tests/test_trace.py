@@ -393,6 +393,7 @@ reactor.run()
 """
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("way", ["SIGTERM", "fork"])
 def test_a_program_that_is_terminated_has_written_all_of_it(path: Path, way: str) -> None:
     with Child([sys.executable, "-c", PROGRAM, str(path), way], cwd=CHECKOUT) as child:
@@ -406,6 +407,7 @@ def test_a_program_that_is_terminated_has_written_all_of_it(path: Path, way: str
     assert [line["told"] for line in calls if "told" in line] == (["OnClose"] if way == "SIGTERM" else [])
 
 
+@pytest.mark.programs
 def test_twistd_traces_all_until_it_is_terminated(path: Path) -> None:
     with (
         twistd("--trace", str(path), "echo", "tcp:0:interface=127.0.0.1") as server,
@@ -422,6 +424,7 @@ def test_twistd_traces_all_until_it_is_terminated(path: Path) -> None:
     assert {sockets[line["socket"]] for line in found if "closed" in line} == {"EchoListener", "EchoConnection"}
 
 
+@pytest.mark.programs
 def test_twistd_that_can_not_write_a_trace_says_so(tmp_path: Path) -> None:
     # Found out only when it is opened: the name is too long.
     with twistd("--trace", str(tmp_path / ("x" * 300)), "echo", "tcp:0:interface=127.0.0.1") as server:

@@ -309,6 +309,7 @@ def test_the_trace_for_perfetto_is_as_its_format_says(path: Path) -> None:
     assert (receive["ts"], receive["dur"]) == (0.5, 0.009) and receive["args"]["bytes"] == 5
 
 
+@pytest.mark.programs
 def test_from_the_command_line(path: Path) -> None:
     write(path, [*SERVER, *ACCEPTED])
 

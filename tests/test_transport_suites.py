@@ -40,6 +40,6 @@ LEFT_OUT = {
 }
 """The tests that are left out, on which reactors, and why."""
 
-for _reactor in NAMES:
+for _reactor, _way in NAMES.items():
     _leftOut = {test: why for test, (reactors, why) in LEFT_OUT.items() if any(name in _reactor for name in reactors)}
-    globals().update(suitesOf(MODULES, _reactor, _leftOut))
+    globals().update(suitesOf(MODULES, _reactor, _way, _leftOut))

@@ -16,6 +16,8 @@ import pytest
 from _reactors import REGISTRATIONS
 from _twistd import CHECKOUT, environment
 
+pytestmark = pytest.mark.programs
+
 MODULES = [
     *(f"twisted.test.test_{name}" for name in ("amp", "ftp", "ssl", "tcp", "udp")),
     *(f"twisted.mail.test.test_{name}" for name in ("imap", "pop3client", "smtp")),

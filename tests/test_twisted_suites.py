@@ -70,4 +70,4 @@ LEFT_OUT = {
 
 
 for _reactor in REACTORS:
-    globals().update(suitesOf(MODULES, _reactor, {test: why for test, (now, why) in LEFT_OUT.items() if now}))
+    globals().update(suitesOf(MODULES, _reactor, "casync", {test: why for test, (now, why) in LEFT_OUT.items() if now}))
