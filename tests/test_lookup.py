@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from _play import Script, played, turns
-from _reactors import Recorder, must, reactorOf
+from _reactors import WAYS, Recorder, must, reactorOf, run
 from _resolvers import Book
 from _streams import LOCALHOST, beginConnect, listening, portOf, refusingPort, told
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -272,6 +272,26 @@ def test_localhost_is_found_by_the_reactors_own_resolver(reactor: Any) -> Script
     yield lambda: len(socket.told) >= 2
     assert socket.told == told("OnConnect", "OnSend")
     assert socket.GetPeerName() == (LOCALHOST, portOf(listener))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_name_waits_until_its_reactor_runs_and_an_address_does_not(way: str) -> None:
+    """docs/testing.md says so: Twisted looks names up in threads, which begin when the reactor does."""
+    with reactorOf(way) as reactor:
+        listener, named, numbered = listening(reactor), client(reactor), client(reactor)
+        beginConnect(named, portOf(listener), "localhost")
+        beginConnect(numbered, portOf(listener), LOCALHOST)
+        while not numbered.told:
+            reactor.iterate(0.1)
+        # An answer of the resolver would have come by way of the reactor.
+        for _ in range(20):
+            reactor.iterate(0)
+        assert named.told == []
+        run(reactor, lambda: len(named.told) >= 2)
+        # The reactor ended, and its open sockets with it.
+        assert named.told[:2] == told("OnConnect", "OnSend")
+        for one in (listener, named, numbered):
+            one.Close()
 
 
 # -- datagrams
