@@ -21,6 +21,8 @@ from pathlib import Path
 import pytest
 from _twistd import CHECKOUT, PATIENCE, Child
 
+import twisted_casync
+
 DROP_IN = "twisted/plugins/twisted_casync_dropin.py"
 FIXTURES = "pytest_twisted_casync.py"
 
@@ -161,6 +163,14 @@ def test_the_wheel_holds_the_package_a_drop_in_and_the_fixtures(built: tuple[Pat
     assert {name for name in names if not name.startswith("twisted_casync/")} == {DROP_IN, FIXTURES}
     modules = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "twisted_casync").rglob("*.py")}
     assert {*modules, "twisted_casync/py.typed"} == {name for name in names if name not in (DROP_IN, FIXTURES)}
+
+
+@pytest.mark.programs
+@pytest.mark.slow
+def test_the_version_of_the_wheel_is_that_of_the_package(built: tuple[Path, Path]) -> None:
+    with zipfile.ZipFile(built[0]) as wheel:
+        (metadata,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+        assert f"Version: {twisted_casync.__version__}" in wheel.read(metadata).decode().splitlines()
 
 
 @pytest.mark.programs

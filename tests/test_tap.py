@@ -23,7 +23,7 @@ from twisted.internet.task import Clock
 from twisted.python.usage import UsageError
 from zope.interface.verify import verifyObject
 
-from twisted_casync import CAsyncSocket, IAsyncSocketService
+from twisted_casync import CAsyncSocket, IAsyncSocketService, __version__
 from twisted_casync._where import parseWhere
 from twisted_casync.services import (
     SHIPPED,
@@ -126,7 +126,7 @@ def test_help_of_a_service() -> None:
 @pytest.mark.programs
 def test_the_version_is_ours() -> None:
     for command in (["casync"], ["casync", "echo"]):
-        assert "twisted_casync" in run(script("twistd"), *command, "--version").stdout
+        assert run(script("twistd"), *command, "--version").stdout == f"twisted_casync version: {__version__}\n"
 
 
 @pytest.mark.programs

@@ -41,3 +41,6 @@ __all__ += archive.__all__
 __all__ += errors.__all__
 __all__ += interfaces.__all__
 __all__ += winsock.__all__
+
+# Read by setup.cfg, without an import; a program that runs from the sources has it too.
+__version__ = "0.1.0"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from twisted.python import usage
 
+from twisted_casync import __version__
 from twisted_casync._where import KINDS, expected, parseWhere
 from twisted_casync.services._limits import Limits
 from twisted_casync.services._usage import Misplaced
@@ -110,10 +110,7 @@ class ServiceOptions(usage.Options):
 
     def opt_version(self) -> None:
         """Display the version of twisted_casync and exit."""
-        try:
-            print("twisted_casync version:", version("twisted_casync"))
-        except PackageNotFoundError:
-            print("twisted_casync is not installed; it runs from its sources")
+        print("twisted_casync version:", __version__)
         raise SystemExit(0)
 
     def getUsage(self, width: int | None = None) -> str:
