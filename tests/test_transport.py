@@ -13,7 +13,7 @@ import weakref
 from typing import Any, cast
 
 import pytest
-from _bridged import LOCALHOST, HalfCloseable, Remembering, served, viewOf
+from _bridged import LOCALHOST, HalfCloseable, Remembering, Serving, served, viewOf
 from _reactors import LIMIT, WAYS, run
 from _streams import reset
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -86,6 +86,23 @@ def test_a_transport_is_a_socket_and_all_that_a_transport_is(view: Any) -> None:
         for interface in (IAsyncSocket, ITCPTransport, ITLSTransport, ISystemHandle, IConsumer, IPushProducer):
             assert verifyObject(interface, protocol.transport, tentative=True)
         assert verifyObject(ILoggingContext, protocol.transport)
+
+
+def test_the_socket_of_an_accepted_transport_is_one_of_the_socket_module(view: Any) -> None:
+    handles: list[socket.socket] = []
+
+    def answer(protocol: Remembering, data: bytes) -> None:
+        handles.extend((protocol.transport.getHandle(), protocol.transport.socket))
+        protocol.transport.write(data)
+
+    port = view.listenTCP(0, Serving(Remembering(dataReceived=answer)), interface=LOCALHOST)
+    with socket.create_connection((LOCALHOST, port.getHost().port), LIMIT) as peer:
+        peer.sendall(b"data")
+        run(view, lambda: bool(handles))
+        assert peer.recv(100) == b"data"
+    handle, same = handles
+    assert isinstance(handle, socket.socket) and handle is same
+    port.stopListening()
 
 
 # -- writing

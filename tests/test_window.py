@@ -235,14 +235,16 @@ def test_an_echo_of_datagrams_is_one_receive_and_one_send(reactor: Any) -> None:
 
     one = mailbox(reactor, OnReceive=echoFrom)
     quiet(reactor, one)
+    looks = []
     for _ in range(3):
         mail(one)
         with systemCalls() as made:
             (window,) = reactor.getReaders()
             window.doRead()
         # Alone in its round, it is looked at once more; and a turn ends when the kernel has nothing more.
-        look = ["register", "poll", "unregister"]
-        assert made == ["poll", "recvfrom_into", "sendto", *look, "poll"]
+        assert (made[:3], made[-2:]) == (["poll", "recvfrom_into", "sendto"], ["poll", "poll"])
+        looks.append(made[3:-2])
+    assert looks == [["register"], [], []]
 
 
 def test_registrations_stay_as_they_are_while_messages_come_and_go(reactor: Any, epoll: type[RecordingEpoll]) -> None:

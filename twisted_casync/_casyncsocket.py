@@ -49,6 +49,7 @@ from .winsock import (
     SetLastError,
     WSAError,
     errorFromErrno,
+    inError,
 )
 
 __all__ = ["CAsyncSocket"]
@@ -222,36 +223,18 @@ class CAsyncSocket(Handle):
             self._as_window.post(self, WRITABLE)
         self._as_settle()
 
-    @member(None)
-    def _as_accept(self, rConnectedSocket: CAsyncSocket, lpSockAddrLen: int | None) -> SockAddr | None:
-        sock = self._as_usable()
-        if not isinstance(rConnectedSocket, CAsyncSocket):
-            raise TypeError(f"rConnectedSocket must be a CAsyncSocket, not {type(rConnectedSocket).__name__}")
-        if self._as_phase is UNNAMED or self._as_phase is DATAGRAM:
-            raise Rejected(WSAError.WSAEOPNOTSUPP)
-        if self._as_phase is not LISTENING:
-            raise Rejected(WSAError.WSAEINVAL)
-        sized(self._as_family, lpSockAddrLen, "lpSockAddrLen")
-        rConnectedSocket._as_closed()
-        window = self._as_window
-        try:
-            connection, address = accepted(sock, self._as_family)
-        except OSError as error:
-            if errorFromErrno(error.errno) in _EXHAUSTED and window is not None:
-                # The connection stays acceptable, so that FD_ACCEPT would come again at once, and for ever.
-                window.later(self, _RETRY, self._as_acceptAgain)
-            else:
-                self._as_acceptAgain()
-            raise
-        self._as_acceptAgain()
-        if self._as_offered is not None:
-            self._as_offered = rConnectedSocket
-        rConnectedSocket._as_inherit(self, connection, window, address)
-        return address
+    def _as_unaccepted(self, error: OSError) -> None:
+        # Nothing is known to wait any more.
+        self._as_now = 0
+        if errorFromErrno(error.errno) in _EXHAUSTED and self._as_window is not None:
+            # The connection stays acceptable, so that FD_ACCEPT would come again at once, and for ever.
+            self._as_window.later(self, _RETRY, self._as_acceptAgain)
+        else:
+            self._as_acceptAgain()
 
     def _as_turnAway(self) -> None:
         visitor = CAsyncSocket(self._as_asked)
-        if self._as_accept(visitor, None) is not None:
+        if CAsyncSocket.Accept(self, visitor):
             visitor._as_discard(abort=True)
 
     def _as_acceptAgain(self) -> None:
@@ -279,8 +262,39 @@ class CAsyncSocket(Handle):
         wanted = lpSockAddr
         if wanted is not None and type(wanted) is not bool:
             wanted = bool(integer(lpSockAddr, "lpSockAddr"))
-        address = self._as_accept(rConnectedSocket, lpSockAddrLen)
-        return address if wanted else address is not None
+        if inError:
+            SetLastError(WSAError.NO_ERROR)
+        try:
+            sock = self._as_usable()
+            if not isinstance(rConnectedSocket, CAsyncSocket):
+                raise TypeError(f"rConnectedSocket must be a CAsyncSocket, not {type(rConnectedSocket).__name__}")
+            if self._as_phase is not LISTENING:
+                connectionless = self._as_phase is UNNAMED or self._as_phase is DATAGRAM
+                raise Rejected(WSAError.WSAEOPNOTSUPP if connectionless else WSAError.WSAEINVAL)
+            if lpSockAddrLen is not None:
+                sized(self._as_family, lpSockAddrLen, "lpSockAddrLen")
+            rConnectedSocket._as_closed()
+            try:
+                connection, address = accepted(sock, self._as_family)
+            except OSError as error:
+                self._as_unaccepted(error)
+                raise
+            if self._as_now:
+                self._as_now -= 1
+            rules = self._as_rules
+            rules.enabled |= _ACCEPTED & rules.selected
+            if self._as_stalled:
+                self._as_settle()
+            if self._as_offered is not None:
+                self._as_offered = rConnectedSocket
+            rConnectedSocket._as_inherit(self, connection, self._as_window, address)
+        except Rejected as rejected:
+            SetLastError(rejected.code)
+        except OSError as error:
+            SetLastError(errorFromErrno(error.errno))
+        else:
+            return address if wanted else True
+        return None if wanted else False
 
     @member(False)
     def ShutDown(self, nHow: int = sends) -> bool:

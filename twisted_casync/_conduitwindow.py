@@ -121,6 +121,9 @@ class ConduitWindow(BaseWindow):
     def look(self, descriptor: SocketDescriptor) -> int:
         return cast(Conduit, descriptor._as_sock).ready()
 
+    def queued(self, descriptor: SocketDescriptor) -> int:
+        return self.look(descriptor) & READABLE
+
     def dropped(self, interest: int) -> int:
         # The reactor never had it.
         return interest

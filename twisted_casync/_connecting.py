@@ -8,6 +8,7 @@ answers, on the same socket, as C{Connect} is on one.
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from ._sockaddr import UNIX, HostName, SockAddr, isEmpty
 from ._stream import Stream
 from .winsock import AF_INET, SOCK_STREAM, WSAError, errorFromErrno
 
-__all__ = ["UNDER_WAY", "Attempt", "failureOf", "hasFinished", "phaseOf", "unconnected"]
+__all__ = ["UNDER_WAY", "Attempt", "failureOf", "hasFinished", "phaseOf", "queuedFor", "unconnected"]
 
 UNDER_WAY: Final = (WSAError.NO_ERROR, WSAError.WSAEWOULDBLOCK)
 """What is left by a connect(2) that has not failed."""
@@ -29,6 +30,8 @@ _SYN_SENT: Final = (2, 3)
 """The states of TCP_INFO, tcp(7), in which a connect is under way."""
 _FIN_SENT: Final = (4, 5, 9, 11)
 """Those in which this side has ended its stream."""
+_UNACKED: Final = 24
+"""Where C{tcpi_unacked} is in TCP_INFO: of a listener the length of its queue (tcp_get_info() in Linux)."""
 
 
 class Attempt:
@@ -176,6 +179,24 @@ def hasFinished(sock: socket.socket) -> bool:
     @return: whether the sending side of a connected stream was shut down.  Of a UNIX socket that can't be told.
     """
     return sock.family != UNIX and _state(sock) in _FIN_SENT
+
+
+def queuedFor(sock: socket.socket, family: int) -> int:
+    """
+    How many connections wait for a listener: of TCP one call says so, of more than one at once.
+
+    @return: as many at least, 0 where there is none; -1 where nothing is said of it.
+    """
+    if family == UNIX or sys.platform != "linux":
+        return -1
+    try:
+        found: bytes = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED + 4)
+    except OSError:
+        return -1
+    if len(found) < _UNACKED + 4:
+        return -1
+    # The lowest byte is enough, unless it happens to be 0.
+    return found[_UNACKED] or int.from_bytes(found[_UNACKED : _UNACKED + 4], "little")
 
 
 def _state(sock: socket.socket) -> int:

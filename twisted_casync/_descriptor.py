@@ -232,10 +232,18 @@ class SocketDescriptor(Failing):
             elif event == CONNECT:
                 self._as_call(event, outcome)
             elif event == CLOSE:
-                # A reset may have come since the end of the stream was found.
-                self._as_call(event, self._as_failure() or _NO_ERROR)
+                if told != CLOSE or bits & WRITABLE:
+                    # A reset may have come while another handler ran, or since what was posted was found.
+                    self._as_failure()
+                self._as_call(event, self._as_error or _NO_ERROR)
             else:
                 self._as_call(event, _NO_ERROR)
+        if self._as_window is None:
+            return
+        known = self._as_ended or self._as_urgent or self._as_error is not None
+        if self._as_fast and not known and INTEREST[rules.enabled] == self._as_interest:
+            # Registered for just that already, and nothing is known that no poller would say again.
+            return
         if told & rules.enabled:
             self._as_rearm()
         else:
@@ -249,8 +257,10 @@ class SocketDescriptor(Failing):
         connections than by accepting itself.
         """
         rules, window = self._as_rules, self._as_window
+        # How many are known to wait, from which Accept takes those that it has.
+        self._as_now, several = bits & READABLE, False
         for _ in range(_OFFERS):
-            if not (bits & READABLE and rules.enabled & ACCEPT) or window is None:
+            if not (self._as_now and rules.enabled & ACCEPT) or window is None:
                 break
             rules.enabled ^= ACCEPT
             begins = self._as_offered is None
@@ -261,7 +271,11 @@ class SocketDescriptor(Failing):
                 self._as_offered = None
             if self._as_phase is not LISTENING or not rules.enabled & ACCEPT:
                 break
-            bits = window.look(self)
+            if not self._as_now and not several:
+                # Once of several: those that have come since then are named again, with what these have sent.
+                self._as_now = window.queued(self)
+                several = self._as_now > 1
+        self._as_now = 0
         self._as_settle()
 
     def _as_mail(self) -> None:
@@ -293,10 +307,11 @@ class SocketDescriptor(Failing):
             self._as_fresh = ~self._as_thread
         elif self._as_fast:
             # Told, and with the first Receive news again: which L{tell} leaves as it is.
-            self._as_rules.reenable(READ)
+            self._as_rules.enabled |= READ
             self._as_fresh = self._as_fast
         self._as_call(READ, _NO_ERROR)
-        self._as_untold()
+        if self._as_fresh:
+            self._as_untold()
 
     def _as_untold(self) -> None:
         """

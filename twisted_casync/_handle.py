@@ -16,8 +16,8 @@ from ._binding import bind
 from ._conduit import Conduit, conduitOf
 from ._connecting import Attempt, hasFinished, phaseOf, unconnected
 from ._member import member
-from ._notify import BOUND, CONNECTED, CONNECTING, DATAGRAM, LISTENING, NEW, OOB, UNNAMED, WRITE
-from ._observe import observers, opened
+from ._notify import BOUND, CONNECTED, CONNECTING, DATAGRAM, LISTENING, NEW, OOB, UNNAMED, WRITE, Notifications
+from ._observe import attend, observers, opened
 from ._readiness import RELEASED, WRITABLE
 from ._sockaddr import ANY, UNIX, SockAddr, inNumbers, isSockAddr, named, portNumber, sized, sockaddr
 from ._threads import checkedReactor, conduitWindowOf, socketOf, windowOf
@@ -36,27 +36,44 @@ from .winsock import (
     WSAError,
 )
 
-__all__ = ["Handle", "accepted"]
+__all__ = ["Handle", "accepted", "whole"]
 
 _FAMILIES = (AF_INET, AF_INET6, UNIX)
 
 _Self = TypeVar("_Self", bound="Handle")
 
 
-def accepted(listening: socket.socket | Conduit, family: int) -> tuple[socket.socket, SockAddr]:
+def accepted(listening: Any, family: int) -> tuple[Any, SockAddr]:
     """
     The connection that has waited longest, and the address of its peer.
 
+    @param listening: a C{socket.socket}, or a L{Conduit}.
+    @return: a connection of the type beneath C{socket.socket}: its calls, without what that adds in Python, which a
+        connection that comes and goes pays for at both ends.
     @raise OSError: there is none, or no descriptor for it.
     """
     if isinstance(listening, Conduit):
-        conduit, peer = listening.accept()
-        return cast(socket.socket, conduit), peer
+        return listening.accept()
     # What socket.accept() does, without making enumerations of what is known of the listener.
-    fd: int
-    address: SockAddr
-    fd, address = listening._accept()  # type: ignore[attr-defined]  # typeshed leaves it out
-    return socket.socket(family, SOCK_STREAM, 0, fd), address
+    fd, address = listening._accept()
+    return socket.SocketType(family, SOCK_STREAM, 0, fd), address
+
+
+def whole(sock: Any) -> Any:
+    """
+    @return: a connection as C{socket.socket} has it, where it was L{accepted} as something less.
+    """
+    if type(sock) is not socket.SocketType:
+        return sock
+    made = socket.socket(sock.family, sock.type, sock.proto, sock.detach())
+    made.setblocking(False)
+    return made
+
+
+def _duplicate(sock: Any) -> Any:
+    if type(sock) is socket.SocketType:
+        return socket.fromfd(sock.fileno(), sock.family, sock.type, sock.proto)
+    return sock.dup()
 
 
 class Handle(Transfer):
@@ -72,8 +89,16 @@ class Handle(Transfer):
             the global one, which is looked for when the socket is created.
         @raise TypeError: the reactor can't watch descriptors.
         """
-        super().__init__()
+        # Here for all the classes before: there is one for each connection.
         self._as_asked = None if reactor is None else checkedReactor(reactor)
+        self._as_window = None
+        self._as_rules = Notifications()
+        self._as_interest = RELEASED
+        # What OnAccept has accepted last, while it runs; False: nothing yet.
+        self._as_offered = None
+        self._as_blank()
+        if observers:
+            attend(self)
 
     # -- creating and closing
 
@@ -176,9 +201,14 @@ class Handle(Transfer):
         self._as_discard()
 
     def __del__(self) -> None:
-        if getattr(self, "_as_sock", None) is not None and not sys.is_finalizing():
-            warnings.warn(f"unclosed socket {self!r}", ResourceWarning, stacklevel=2, source=self)
-            self._as_discard()
+        try:
+            if self._as_sock is None or sys.is_finalizing():
+                return
+        except AttributeError:
+            # It was never made.
+            return
+        warnings.warn(f"unclosed socket {self!r}", ResourceWarning, stacklevel=2, source=self)
+        self._as_discard()
 
     def __enter__(self: _Self) -> _Self:
         return self
@@ -258,7 +288,7 @@ class Handle(Transfer):
         if rSrc is self:
             return True
         source = rSrc._as_usable()
-        duplicate = source.dup()
+        duplicate = _duplicate(source)
         self.Close()
         try:
             self._as_closed()
@@ -355,17 +385,23 @@ class Handle(Transfer):
             self._as_settings = listener._as_settings
             if self._as_settings.isSet(Option.SO_OOBINLINE):
                 self._as_rules.forbid(OOB)
-        # Data that is there already is told before OnSend; what comes from now on, after it.  Who does not want to be
-        # told OnSend hears of the data from whoever watches the socket.
-        self._as_settleWritable(window.look(self) if self._as_rules.enabled & WRITE else 0)
+        rules = self._as_rules
+        if rules.enabled & WRITE:
+            # Data that is there already is told before OnSend; what comes from now on, after it.
+            found = window.look(self)
+            rules.enabled ^= WRITE
+            self._as_settle()
+            rules.enabled |= WRITE
+            window.post(self, WRITABLE | found)
+        else:
+            # Who does not want to be told OnSend hears of the data from whoever watches the socket.
+            self._as_settle()
         if self._as_interest == RELEASED:
             window.enter(self)
 
-    def _as_settleWritable(self, more: int = 0) -> None:
+    def _as_settleWritable(self) -> None:
         """
         Be registered, of a socket that is known to be able to send: that needs no further asking of the kernel.
-
-        @param more: what else is known to be ready.
         """
         rules = self._as_rules
         writable = rules.enabled & WRITE
@@ -373,4 +409,4 @@ class Handle(Transfer):
         self._as_settle()
         if writable and self._as_window is not None:
             rules.enabled |= writable
-            self._as_window.post(self, WRITABLE | more)
+            self._as_window.post(self, WRITABLE)

@@ -105,9 +105,9 @@ class InnerSet:
         for one in self._window.handles.waiting.values():
             change(epoll, one.fileno(), UNWATCHED, self._window.watchedFor(one._as_interest))
 
-    def change(self, fd: int, old: int, new: int) -> None:
+    def change(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
         """
-        @param old: the interest in C{fd} so far, negative where it is not registered.
+        @param old: the interest in the socket so far, negative where it is not registered.
         @param new: the interest from now on; negative: none.
         """
         if self._epoll is None:
@@ -116,7 +116,7 @@ class InnerSet:
             self._own(self._epoll)
         if not self._registered and new >= 0:
             self._window.reactor.addReader(self)
-        change(self._epoll, fd, old, new)
+        change(self._epoll, descriptor._as_fd, old, new)
         self._registered += (new >= 0) - (old >= 0)
         if not self._registered and old >= 0:
             self._window.reactor.removeReader(self)
@@ -216,8 +216,9 @@ class SocketWindow(_InnerWindow):
     The socket window: the sockets are in the inner epoll set, and nowhere in the reactor.
     """
 
-    def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
-        self._inner.change(descriptor._as_fd, old, new)
+    def __init__(self, reactor: Any, thread: int, gone: Callable[[], object]) -> None:
+        super().__init__(reactor, thread, gone)
+        self._register = self._inner.change
 
     def turn(self) -> None:
         if self._batch is None:
@@ -240,7 +241,7 @@ class DirectWindow(_InnerWindow):
         return _BesideSet(self)
 
     def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
-        self._inner.change(descriptor._as_fd, self.watchedFor(old), self.watchedFor(new))
+        self._inner.change(descriptor, self.watchedFor(old), self.watchedFor(new))
         reactor = self.reactor
         before, after = max(old, 0), max(new, 0)
         try:

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from ._connecting import Attempt, failureOf
 from ._lookup import Lookup
-from ._notify import ALL, CLOSED, CONNECTED, CONNECTING, DATAGRAM, UNNAMED, Notifications, Phase
-from ._observe import attend, observers, opened
+from ._notify import CLOSED, CONNECTED, CONNECTING, DATAGRAM, UNNAMED, Notifications, Phase
+from ._observe import observers, opened
 from ._options import Settings
 from ._readiness import RELEASED, Window
 from ._sockaddr import SockAddr
@@ -23,6 +23,8 @@ from .winsock import WSAError
 
 __all__ = ["SocketOwner"]
 
+_SENDING: Final = (CONNECTED, DATAGRAM, UNNAMED)
+"""The phases in which a Send can succeed."""
 _ABORT: Final = struct.pack("ii", 1, 0)  # struct linger: a close resets the connection (socket(7))
 
 
@@ -61,16 +63,15 @@ class SocketOwner:
         "_as_window",
     )
 
-    def __init__(self) -> None:
-        self._as_window: Window | None = None
-        self._as_rules, self._as_interest = Notifications(), RELEASED
-        # What OnAccept has accepted last, while it runs; False: nothing yet.
-        self._as_offered: Any = None
-        self._as_blank()
-        if observers:
-            attend(self)
+    _as_interest: int
+    _as_offered: Any
+    _as_rules: Notifications
+    _as_window: Window | None
 
     def _as_blank(self) -> None:
+        """
+        Have no socket, and remember nothing of one.
+        """
         self._as_sock: socket.socket | None = None
         self._as_fd = -1
         self._as_family = 0
@@ -144,15 +145,15 @@ class SocketOwner:
         self._as_fd = sock.fileno()
         self._as_family = family
         self._as_window = window
-        self._as_thread = window.thread
-        self._as_rules.selected = selected & ALL
-        self._as_enter(phase)
+        self._as_thread = thread = window.thread
+        self._as_phase = phase
+        self._as_rules.begin(phase, selected)
+        self._as_sending = thread if phase in _SENDING else 0
 
     def _as_enter(self, phase: Phase) -> None:
         self._as_phase = phase
         self._as_rules.enter(phase)
-        sends = phase is CONNECTED or phase is DATAGRAM or phase is UNNAMED
-        self._as_sending = self._as_thread if sends else 0
+        self._as_sending = self._as_thread if phase in _SENDING else 0
 
     def _as_moved(self, thread: int) -> None:
         """
@@ -177,7 +178,7 @@ class SocketOwner:
         window.forget(self, self._as_interest)
         self._as_interest = RELEASED
         self._as_blank()
-        self._as_rules.enter(CLOSED)
+        self._as_rules.end()
         return sock
 
     def _as_discard(self, abort: bool = False) -> None:

@@ -133,6 +133,11 @@ class Window(Protocol):
         @return: whether a single descriptor was found ready in this round: nobody waits meanwhile.
         """
 
+    def queued(self, descriptor: Watched) -> int:
+        """
+        @return: how many connections wait for C{Accept} at least; 0 where none does, as far as is known.
+        """
+
     def look(self, descriptor: Watched) -> int:
         """
         @return: what is ready at this moment, whatever is of interest.

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 from weakref import ref
 
+from ._connecting import queuedFor
 from ._descriptor import SocketDescriptor, tell
 from ._readiness import ENDED, READABLE, RELEASED, URGENT, WRITABLE
 
@@ -74,7 +75,8 @@ class Handles:
         """
         fd = descriptor._as_fd
         self.waiting[fd] = descriptor
-        self.known.pop(fd, None)
+        if self.known:
+            self.known.pop(fd, None)
 
     def loosen(self, descriptor: SocketDescriptor) -> None:
         """
@@ -89,7 +91,8 @@ class Handles:
         Its descriptor is about to be closed, or handed away.
         """
         self.waiting.pop(fd, None)
-        self.known.pop(fd, None)
+        if self.known:
+            self.known.pop(fd, None)
 
 
 class BaseWindow:
@@ -100,6 +103,9 @@ class BaseWindow:
     @ivar handles: the open sockets.
     @ivar posted: who is to be told what in the next round, by descriptor.
     """
+
+    _register: Callable[[SocketDescriptor, int, int], None]
+    """Has the kernel, or the reactor, say what is ready of an interest, as L{watch} has it."""
 
     def __init__(self, reactor: Any, thread: int, gone: Callable[[], object]) -> None:
         """
@@ -120,6 +126,8 @@ class BaseWindow:
         self._call: Any = None
         self._waits: dict[int, Any] = {}
         self._looker = select.poll()
+        # The number that it looks at: of whom, poll(2) finds out each time.
+        self._looked = -1
 
     def open(self) -> None:
         """
@@ -157,7 +165,7 @@ class BaseWindow:
         # Known before it is registered, and registered no more before it is only known: the set looks sockets up.
         if old == RELEASED:
             self.handles.hold(descriptor)
-        if self._batch is not None and (old < 0 or new < 0):
+        if self._batch and (old < 0 or new < 0):
             # It begins to be watched, or ends: what was said until now is about another, or stands no more.
             self._strike(descriptor._as_fd)
         self._register(descriptor, old, new)
@@ -167,7 +175,8 @@ class BaseWindow:
     def forget(self, descriptor: SocketDescriptor, interest: int) -> None:
         self._register(descriptor, interest, RELEASED)
         fd = descriptor._as_fd
-        self._strike(fd)
+        if self._batch:
+            self._strike(fd)
         if self.posted:
             self.posted.pop(fd, None)
         if self._waits:
@@ -187,18 +196,13 @@ class BaseWindow:
         """
         return bool(self.posted)
 
-    def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
-        """
-        Have the kernel, or the reactor, say what is ready of C{new}, as L{watch} has it.
-        """
-        raise NotImplementedError
-
     def _strike(self, fd: int) -> None:
         """
         What was said in this round of a descriptor, and not told yet, does not stand any more.
         """
         batch = self._batch
-        if batch:
+        # What is alone in a batch is being told.
+        if batch and len(batch) > 1:
             if self._places is None:
                 # Made only in a round in which it is needed.
                 self._places = {fd: place for place, (fd, _) in enumerate(batch)}
@@ -352,10 +356,18 @@ class BaseWindow:
 
     def look(self, descriptor: SocketDescriptor) -> int:
         fd = descriptor._as_fd
-        self._looker.register(fd, READABLE | URGENT | WRITABLE | ENDED)
+        if fd != self._looked:
+            if self._looked >= 0:
+                self._looker.unregister(self._looked)
+            self._looker.register(fd, READABLE | URGENT | WRITABLE | ENDED)
+            self._looked = fd
         found = self._looker.poll(0)
-        self._looker.unregister(fd)
         return found[0][1] if found else 0
+
+    def queued(self, descriptor: SocketDescriptor) -> int:
+        sock = descriptor._as_sock
+        count = -1 if sock is None else queuedFor(sock, descriptor._as_family)
+        return self.look(descriptor) & READABLE if count < 0 else count
 
     def _moved(self) -> None:
         """

@@ -34,8 +34,9 @@ class ReactorWindow(BaseWindow):
 
     reactor: CAsyncReactor
 
-    def _register(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
-        self.reactor.watch(descriptor.fileno(), old, new)
+    def __init__(self, reactor: CAsyncReactor, thread: int, gone: Callable[[], object]) -> None:
+        super().__init__(reactor, thread, gone)
+        self._register = reactor.watch
 
     def dropped(self, interest: int) -> int:
         # The reactor takes out of its set what it drops.
@@ -89,15 +90,16 @@ class CAsyncReactor(EPollReactor):
         self._window = ReactorWindow(self, thread, left)
         return self._window
 
-    def watch(self, fd: int, old: int, new: int) -> None:
+    def watch(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
         """
-        Change what the descriptor of a socket is watched for.
+        Change what a socket is watched for.
 
         @param old: bits of interest so far, negative where it is not watched.
         @param new: bits of interest from now on; negative: none.
         """
         if self._inherited:
             self._own()
+        fd = descriptor._as_fd
         if fd not in self._selectables:
             # Else it was closed beneath its object, and the number is another's.
             change(self._poller, fd, old, new)
@@ -171,7 +173,7 @@ class CAsyncReactor(EPollReactor):
         window = self._window
         if window is not None:
             for one in window.handles.waiting.values():
-                self.watch(one.fileno(), one._as_interest, UNWATCHED)
+                self.watch(one, one._as_interest, UNWATCHED)
                 one._as_interest = UNWATCHED
             removed.append(window)
         return removed

@@ -352,9 +352,9 @@ class Connection(Wire):
         @return: the address of this end.
         @raise ConnectionLost: the connection is lost, and with it its name.
         """
-        if self.socket is None:
+        if self._as_sock is None:
             raise error.ConnectionLost("the socket is closed")
-        return addressOf(self.socket.getsockname())
+        return addressOf(self._as_sock.getsockname())
 
     def getPeer(self) -> IPv4Address | IPv6Address:
         """

@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from twisted.python.log import ILogContext
 
 from twisted_casync import FD_CLOSE, FD_READ, FD_WRITE, SO_LINGER, SOCKET_ERROR, CAsyncSocket, GetLastError, WSAError
+from twisted_casync._handle import whole
 
 from ._names import prefixOf, realReactor
 from ._turn import ROOM, Turn, turnOf
@@ -227,6 +228,7 @@ class Wire(CAsyncSocket):
         """
         The socket, as the socket module has it; L{None} when the connection is lost.
         """
+        self._as_sock = whole(self._as_sock)
         return self._as_sock
 
     @property
