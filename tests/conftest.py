@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from _reactors import reactorOf
-from _selection import addOptions, chosen, startsPrograms
+from _selection import addOptions, chosen, filesOf, startsPrograms
 
 pytest_addoption = addOptions
 
@@ -69,3 +69,11 @@ def _onlyMarked(event: str, arguments: tuple[Any, ...]) -> None:
 _STARTING = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"}
 
 sys.addaudithook(_onlyMarked)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """
+    A file that is named runs in this process: it is the quicker, and a debugger can be used.
+    """
+    return 0 if filesOf(config) else None

@@ -26,7 +26,7 @@ from twisted_casync import (
     SOCK_DGRAM,
     SOMAXCONN,
     CAsyncSocket,
-    _descriptor,
+    _failures,
 )
 
 LONG = bool(os.environ.get("TWISTED_CASYNC_LONG"))
@@ -245,7 +245,7 @@ def descriptors() -> list[str]:
 def test_connections_that_end_in_every_way_leave_nothing_behind(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mistakes: list[LogEvent] = []
     # Twisted's own log keeps what it is told until somebody listens.
-    monkeypatch.setattr(_descriptor, "_log", Logger(observer=cast(ILogObserver, mistakes.append)))
+    monkeypatch.setattr(_failures, "_log", Logger(observer=cast(ILogObserver, mistakes.append)))
     perCourse = CONNECTIONS // len(COURSES) + 1
     with reactorOf(way) as reactor, capturedLogs() as events, withoutCollector():
         began = descriptors()

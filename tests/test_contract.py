@@ -23,6 +23,7 @@ from twisted_casync import (
     FD_READ,
     FD_WRITE,
     FIONREAD,
+    IPPROTO_TCP,
     MSG_PEEK,
     SO_ERROR,
     SO_KEEPALIVE,
@@ -307,7 +308,7 @@ def test_options_are_those_of_a_stream(reactor: Any, near: Recorder, far: Record
     assert near.GetSockOpt(SO_KEEPALIVE) is True
     must(near.SetSockOpt(SO_LINGER, (1, 7)))
     assert near.GetSockOpt(SO_LINGER) == (1, 7)
-    assert failed(WSAError.WSAENOPROTOOPT, near.GetSockOpt(0x7777))
+    assert failed(WSAError.WSAENOPROTOOPT, near.GetSockOpt(SO_TYPE, nLevel=IPPROTO_TCP))
 
 
 @holds()

@@ -17,6 +17,7 @@ from twisted_casync import (
     FIONBIO,
     MSG_OOB,
     MSG_PEEK,
+    SO_BROADCAST,
     SO_SNDBUF,
     SO_TYPE,
     SOCK_DGRAM,
@@ -132,7 +133,7 @@ def test_an_answer_that_is_false_is_no_failure(idle: Any) -> None:
     recording, here, _ = pair(idle)
     assert here.IOCtl(FIONBIO, 0) is False
     assert here.GetSockOpt(SO_SNDBUF, nLevel=6) is None
-    assert here.GetSockOpt(0x20) is False  # SO_BROADCAST
+    assert here.GetSockOpt(SO_BROADCAST) is False
     assert [event.error.name for event in recording.events] == ["WSAEINVAL", "WSAENOPROTOOPT", "NO_ERROR"]
 
 
