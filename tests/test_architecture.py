@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "twisted_casync"
 
 STRATA = (
+    ("facts", "_lasterror"),
     ("facts", "winsock"),
     ("facts", "errors"),
     ("facts", "interfaces"),

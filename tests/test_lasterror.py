@@ -15,7 +15,7 @@ from _reactors import WAYS, Recorder, must, reactorOf, run
 from _streams import accepted, listening
 
 from twisted_casync import SOCK_DGRAM, GetLastError, SetLastError, WSAError
-from twisted_casync.winsock import inError
+from twisted_casync._lasterror import inError
 
 LOCALHOST = "127.0.0.1"
 CLEARED = {member: stage for member, stage in STAGES.items() if member not in ("Accept", "Connect")}

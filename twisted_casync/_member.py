@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar, cast
 from zope.interface.interface import InterfaceClass
 
 from ._arguments import Rejected
-from .winsock import SetLastError, WSAError, errorFromErrno, inError
+from ._lasterror import inError
+from .winsock import SetLastError, WSAError, errorFromErrno
 
 __all__ = ["documented", "member"]
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from ._arguments import Rejected, filled, integer, sent, unmade
 from ._descriptor import SocketDescriptor
 from ._ioctl import atMark
+from ._lasterror import inError
 from ._lookup import Lookup
 from ._notify import CONNECTED, DATAGRAM, OOB, READ, REENABLED_BY, UNNAMED, WRITE
 from ._sockaddr import UNIX, HostName, SockAddr, isEmpty, isSockAddr, named, portNumber, sized, sockaddr
@@ -29,7 +30,6 @@ from .winsock import (
     SetLastError,
     WSAError,
     errorFromErrno,
-    inError,
 )
 
 __all__ = ["Transfer"]

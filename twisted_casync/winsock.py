@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import errno
 import socket
-import threading
-from collections.abc import Callable
 from enum import IntEnum, IntFlag
 from threading import get_ident
 from typing import Final, NamedTuple
+
+from ._lasterror import LastError, inError
 
 __all__ = [
     "AF_INET",
@@ -129,7 +129,6 @@ __all__ = [
     "errnoFromError",
     "errorFromErrno",
     "errorFromLookup",
-    "inError",
 ]
 
 
@@ -474,35 +473,7 @@ def errnoFromError(code: WSAError) -> int:
     return number
 
 
-inError: Final[set[int]] = set()
-"""
-The threads that have a last error.  While there are none a call that succeeds has nothing to clear: to ask that costs a
-message less than to set what belongs to a thread.
-"""
-
-
-class _Thread:
-    """
-    What ends with a thread: its last error is no one's any more.
-    """
-
-    def __init__(self) -> None:
-        self._number = get_ident()
-
-    # The function itself: when the interpreter ends the names of a module can go first.
-    def __del__(self, discard: Callable[[int], None] = inError.discard) -> None:
-        discard(self._number)
-
-
-class _LastError(threading.local):
-    code: WSAError = WSAError.NO_ERROR
-
-    def __init__(self) -> None:
-        # Called in each thread that uses it, whose it is.
-        self._thread = _Thread()
-
-
-_last = _LastError()
+_last: Final = LastError(_NO_ERROR)
 
 
 def GetLastError() -> WSAError:
