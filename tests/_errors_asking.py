@@ -16,9 +16,11 @@ from twisted_casync import (
     FIONREAD,
     SIOCATMARK,
     SO_BROADCAST,
+    SO_EXCLUSIVEADDRUSE,
     SO_KEEPALIVE,
     SO_LINGER,
     SO_RCVTIMEO,
+    SO_REUSEADDR,
     SO_SNDBUF,
     SOCK_DGRAM,
     WSAEFAULT,
@@ -118,9 +120,16 @@ def setTooShort(reactor: Any, member: str) -> Iterator[Failing]:
     must(subject.SetSockOpt(SO_SNDBUF, b"\0\1\0\0", 4))
 
 
-@provoked("SetSockOpt", WSAEINVAL, NO_LEVEL)
+@provoked(
+    "SetSockOpt",
+    WSAEINVAL,
+    NO_LEVEL + " Or `SO_REUSEADDR` and `SO_EXCLUSIVEADDRUSE` would both be on.",
+    "Switch the other off first.",
+)
 def setAtNoLevel(reactor: Any, member: str) -> Iterator[Failing]:
     subject = created(reactor)
+    must(subject.SetSockOpt(SO_REUSEADDR, True))
+    assert not subject.SetSockOpt(SO_EXCLUSIVEADDRUSE, True) and GetLastError() == WSAEINVAL
     yield Failing(subject, lambda: subject.SetSockOpt(SO_KEEPALIVE, True, nLevel=1))
     must(subject.SetSockOpt(SO_KEEPALIVE, True))
 

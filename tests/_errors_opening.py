@@ -251,7 +251,8 @@ def boundToAForeignAddress(reactor: Any, member: str) -> Iterator[Failing]:
 @provoked(
     "Bind",
     WSAEACCES,
-    "Of two sockets at one address only one has `SO_REUSEADDR`. Or the port needs privileges.",
+    "Of two sockets at one address only one has `SO_REUSEADDR`; the wildcard has `SO_EXCLUSIVEADDRUSE`. Or the port "
+    "needs privileges.",
     further=True,
 )
 def boundToWhatIsNotShared(reactor: Any, member: str) -> Iterator[Failing]:

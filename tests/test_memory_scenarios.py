@@ -28,7 +28,6 @@ LEFT_OUT = {
     "dgram-stale": _TURN,
     "each-other-with-data-due": _TURN,
     "err-bind-foreign-address": _EVERYWHERE,
-    "err-bind-reuseaddr": "no two streams share a name, with SO_REUSEADDR neither",
     "mix-greedy-handler": _TURN,
     "oob-handler-two": _TURN,
     "opt-error-after-refused": _TURN,

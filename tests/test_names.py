@@ -16,7 +16,6 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted_casync import (
     AF_INET,
     AF_INET6,
-    SO_EXCLUSIVEADDRUSE,
     SO_REUSEADDR,
     SOCK_DGRAM,
     SOCK_STREAM,
@@ -215,14 +214,6 @@ def test_a_name_that_is_another_programs_is_in_use(idle: Any, kind: int) -> None
         assert fails(WSAError.WSAEACCES, one.Bind, port, LOCALHOST)
 
 
-def test_the_wildcard_and_an_address_can_have_one_port(idle: Any) -> None:
-    for first, second in ((None, LOCALHOST), (LOCALHOST, None)):
-        port = freePort()
-        one, other = opened(idle), opened(idle)
-        must(one.Bind(port, first))
-        assert other.Bind(port, second) is True
-
-
 def test_both_families_can_have_one_port(idle: Any) -> None:
     six, four = opened(idle, family=AF_INET6), opened(idle)
     port = freePort()
@@ -230,31 +221,6 @@ def test_both_families_can_have_one_port(idle: Any) -> None:
     assert four.Bind(port) is True
     assert six.Listen() is True
     assert four.Listen() is True
-
-
-@kinds
-def test_two_sockets_that_both_reuse_it_share_a_name(idle: Any, kind: int) -> None:
-    one = sharing(idle, kind)
-    must(one.Bind(0, LOCALHOST))
-    assert sharing(idle, kind).Bind(portOf(one), LOCALHOST) is True
-    assert fails(WSAError.WSAEADDRINUSE, opened(idle, kind).Bind, portOf(one), LOCALHOST)
-
-
-@kinds
-def test_to_reuse_what_another_does_not_share_is_not_allowed(idle: Any, kind: int) -> None:
-    one = opened(idle, kind)
-    must(one.Bind(0, LOCALHOST))
-    assert fails(WSAError.WSAEACCES, sharing(idle, kind).Bind, portOf(one), LOCALHOST)
-
-
-@kinds
-def test_exclusive_use_is_not_reused(idle: Any, kind: int) -> None:
-    one = opened(idle, kind)
-    must(one.SetSockOpt(SO_EXCLUSIVEADDRUSE, True))
-    assert one.GetSockOpt(SO_EXCLUSIVEADDRUSE) is True
-    must(one.Bind(0, LOCALHOST))
-    assert fails(WSAError.WSAEACCES, sharing(idle, kind).Bind, portOf(one), LOCALHOST)
-    assert fails(WSAError.WSAEADDRINUSE, opened(idle, kind).Bind, portOf(one), LOCALHOST)
 
 
 def test_a_connection_does_not_keep_a_listener_off_its_port(idle: Any) -> None:

@@ -2,46 +2,53 @@
 Names as Windows gives and takes them: which sockets can share a port, and how a datagram socket loses its peer.
 
 Windows lets a socket bind over connections in TIME_WAIT, and lets the wildcard and a specific address share a port;
-Linux does so only among sockets that have C{SO_REUSEADDR}.  So every TCP socket has it here, and what Linux then allows
-and Windows does not, two sockets on the very same address, is refused here for the sockets of this thread.  Linux
-itself refuses it as soon as one of them listens, whoever owns it.
+Linux does so only among sockets that have C{SO_REUSEADDR}, and of them only one may listen.  So every TCP socket has
+that option here.  What Linux then allows and Windows does not, two sockets on the very same address, is refused here
+for the sockets of this thread; Linux itself refuses it as soon as one of them listens, whoever owns it.  What Windows
+allows and Linux does not is done with an option that the sockets have for the moment of that call only: while they had
+it any other program of the same user could take a share of the port.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import socket
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from ._arguments import Rejected
 from ._conduit import Conduit
-from ._sockaddr import UNIX, SockAddr
+from ._sockaddr import ANY, UNIX, SockAddr
 from ._threads import openSockets
-from .winsock import AF_INET6, SOCK_STREAM, WSAError, errorFromErrno
+from .winsock import AF_INET, AF_INET6, SOCK_STREAM, Option, WSAError, errorFromErrno
 
-__all__ = ["bind", "dissolve"]
+__all__ = ["bind", "dissolve", "listen"]
 
 _REUSEADDR: Final = (socket.SOL_SOCKET, socket.SO_REUSEADDR)
+_REUSEPORT: Final = (socket.SOL_SOCKET, socket.SO_REUSEPORT)
+_V6ONLY: Final = (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+_LOOPBACKS: Final = ((AF_INET6, "::1"), (AF_INET, "127.0.0.1"))
 
 
-def bind(sock: socket.socket, address: SockAddr, reuse: bool) -> None:
+def bind(owner: Any, address: SockAddr) -> None:
     """
     Bind a socket that has no name.
 
-    @param reuse: the program has set C{SO_REUSEADDR}.
-    @raise Rejected: C{WSAEADDRINUSE}; C{WSAEACCES} where one of the two sockets would share the address, and the other
-        would not.
+    @param owner: whose it is.
+    @raise Rejected: C{WSAEADDRINUSE}, C{WSAEACCES}: a socket of this thread does not share the address.
     @raise OSError: any other failure.
     """
+    sock = owner._as_sock
     stream = sock.type == SOCK_STREAM and sock.family != UNIX
     if stream and address[1]:
-        _refuse(sock, address, reuse)
+        _sharing(owner, address)
         sock.setsockopt(*_REUSEADDR, 1)
     try:
-        sock.bind(address)
+        _together(owner, address, lambda: sock.bind(address))
     except OSError as error:
-        if errorFromErrno(error.errno) is WSAError.WSAEADDRINUSE and reuse:
+        if errorFromErrno(error.errno) is WSAError.WSAEADDRINUSE and owner._as_hasSet(Option.SO_REUSEADDR):
             raise Rejected(WSAError.WSAEACCES) from None
         raise
     if stream:
@@ -49,19 +56,115 @@ def bind(sock: socket.socket, address: SockAddr, reuse: bool) -> None:
         sock.setsockopt(*_REUSEADDR, 1)
 
 
-def _refuse(sock: socket.socket, address: SockAddr, reuse: bool) -> None:
+def listen(owner: Any, backlog: int) -> None:
     """
-    @raise Rejected: a socket of this thread has the address, and does not share it.
+    Let a bound socket listen.
+
+    @param owner: whose it is.
+    @raise Rejected: C{WSAEADDRINUSE}: a socket of this thread does not share the address.
+    @raise OSError: it can't, for any other reason.
     """
+    sock = owner._as_sock
+    try:
+        _together(owner, sock.getsockname(), lambda: sock.listen(backlog))
+    except Rejected:
+        # One that had asked for the address in Bind would have been told more.
+        raise Rejected(WSAError.WSAEADDRINUSE) from None
+
+
+def _sharing(owner: Any, address: SockAddr) -> list[socket.socket]:
+    """
+    @return: the other sockets of this thread that share the port of an address.
+    @raise Rejected: one of them does not.
+    """
+    sock = owner._as_sock
+    sharing = []
     for other in openSockets():
-        theirs = other._as_bound()
-        if theirs is None or theirs[0] != sock.family or theirs[1][:2] != address[:2]:
+        theirs = other._as_bound() if other is not owner and other._as_sock.type == sock.type else None
+        if theirs is None or theirs[1] != address[1] or not _meet(sock, address, other._as_sock, theirs):
             continue
-        if other._as_shares():
-            if not reuse:
-                raise Rejected(WSAError.WSAEADDRINUSE)
-        else:
-            raise Rejected(WSAError.WSAEACCES if reuse else WSAError.WSAEADDRINUSE)
+        code = _refusal(owner, address, other, theirs)
+        if code is not None:
+            raise Rejected(code)
+        sharing.append(other._as_sock)
+    return sharing
+
+
+def _meet(sock: socket.socket, address: SockAddr, other: socket.socket, theirs: SockAddr) -> bool:
+    """
+    Would both have what is sent to one of the addresses?
+    """
+    if sock.family == other.family:
+        return address[0] == theirs[0] or ANY[sock.family] in (address[0], theirs[0])
+    six, its = (sock, address) if sock.family == AF_INET6 else (other, theirs)
+    # A socket of both families has the IPv4 port too, where it has the wildcard.
+    return six.family == AF_INET6 and its[0] == ANY[AF_INET6] and not six.getsockopt(*_V6ONLY)
+
+
+def _refusal(owner: Any, address: SockAddr, other: Any, theirs: SockAddr) -> WSAError | None:
+    """
+    Windows' table ("Using SO_REUSEADDR and SO_EXCLUSIVEADDRUSE", and "Sharing Transport Addresses", Win32 and driver
+    documentation), for one user's sockets.
+
+    @return: why a socket that asks for an address can't have it because of another; L{None} when it can.
+    """
+    wide, theirsIsWide = address[0] in ANY.values(), theirs[0] in ANY.values()
+    if wide is not theirsIsWide:
+        if wide:
+            return WSAError.WSAEADDRINUSE if owner._as_hasSet(Option.SO_EXCLUSIVEADDRUSE) else None
+        return WSAError.WSAEACCES if other._as_hasSet(Option.SO_EXCLUSIVEADDRUSE) else None
+    if not owner._as_hasSet(Option.SO_REUSEADDR):
+        return WSAError.WSAEADDRINUSE
+    return None if other._as_hasSet(Option.SO_REUSEADDR) else WSAError.WSAEACCES
+
+
+def _together(owner: Any, address: SockAddr, call: Callable[[], None]) -> None:
+    """
+    Make a call that Linux refuses where sockets share a port, and Windows does not.
+
+    @raise Rejected: a socket of this thread does not share the address.
+    @raise OSError: the call fails; also because of a socket of anybody else.
+    """
+    try:
+        call()
+        return
+    except OSError as error:
+        if errorFromErrno(error.errno) is not WSAError.WSAEADDRINUSE or owner._as_sock.family == UNIX:
+            raise
+        sharing = _sharing(owner, address)
+        if not sharing:
+            raise
+    _sharingFor([owner._as_sock, *sharing], call)
+
+
+def _sharingFor(socks: Sequence[socket.socket], call: Callable[[], None]) -> None:
+    stream = socks[0].type == SOCK_STREAM
+    # Of datagram sockets the other option would make a group, among which Linux divides what comes.
+    option = _REUSEPORT if stream else _REUSEADDR
+    before = [sock.getsockopt(*option) for sock in socks]
+    try:
+        for sock in socks:
+            sock.setsockopt(*option, 1)
+        call()
+    finally:
+        for sock, value in zip(socks, before, strict=True):
+            sock.setsockopt(*option, value)
+        if stream and not isinstance(socks[0], Conduit):
+            _reserve(socks[0].getsockname()[1])
+
+
+def _reserve(port: int) -> None:
+    """
+    Linux notes of a port that the last socket which got it would share it, and lets those in that say the same, until
+    one gets it that would not (C{inet_csk_update_fastreuse()}).  One does: in the other family, where nobody minds.
+    Where the wildcards of both families are taken none can; then a program of the same user that says so can share it.
+    """
+    for family, loopback in _LOOPBACKS:
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as other:
+            if family == AF_INET6:
+                other.setsockopt(*_V6ONLY, 1)
+            other.bind((loopback, port))
+            return
 
 
 def dissolve(sock: socket.socket | Conduit) -> None:

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from . import winsock
 from ._arguments import Rejected, integer
-from ._binding import dissolve
+from ._binding import dissolve, listen
 from ._connecting import UNDER_WAY, Attempt
 from ._handle import Handle, accepted
 from ._ioctl import unread
@@ -145,13 +145,13 @@ class CAsyncSocket(Handle):
             raise Rejected(WSAError.WSAEINVAL)
         backlog = max(1, min(backlog, _SOMAXCONN))
         try:
-            sock.listen(backlog)
+            listen(self, backlog)
         except OSError as error:
             if errorFromErrno(error.errno) is not WSAError.WSAEINVAL:
                 raise
             # After a connect that failed Linux wants to say first, to another connect, that it was aborted.
             sock.connect_ex(sock.getsockname())
-            sock.listen(backlog)
+            listen(self, backlog)
         self._as_enter(LISTENING)
         self._as_settle()
         return True

@@ -38,6 +38,7 @@ from .winsock import (
 
 __all__ = ["Handle", "accepted", "whole"]
 
+_NAMED = (BOUND, LISTENING, DATAGRAM)
 _FAMILIES = (AF_INET, AF_INET6, UNIX)
 
 _Self = TypeVar("_Self", bound="Handle")
@@ -328,19 +329,19 @@ class Handle(Transfer):
 
     # -- the local name
 
-    def _as_bound(self) -> tuple[int, SockAddr] | None:
+    def _as_bound(self) -> SockAddr | None:
         """
-        @return: family and address, where this socket has a name that no other may take: it was bound, or listens.
+        @return: the name of this socket where others may not take it: it was bound, or listens.
         """
-        if self._as_sock is None or self._as_phase not in (BOUND, LISTENING):
+        if self._as_sock is None or self._as_family == UNIX or self._as_phase not in _NAMED:
             return None
-        return self._as_sock.family, self._as_sock.getsockname()
+        return cast(SockAddr, self._as_sock.getsockname())
 
-    def _as_shares(self) -> bool:
+    def _as_hasSet(self, option: Option) -> bool:
         """
-        @return: whether it would let another socket have the same name.
+        @return: whether the program has switched an option on.
         """
-        return self._as_settings is not None and self._as_settings.isSet(Option.SO_REUSEADDR)
+        return self._as_settings is not None and self._as_settings.isSet(option)
 
     @member(False)
     def Bind(self, nSocketPort: Any, lpszSocketAddress: Any = None) -> bool:
@@ -360,12 +361,12 @@ class Handle(Transfer):
         return inNumbers(named(self._as_family, host, port, "lpszSocketAddress"))
 
     def _as_bind(self, address: SockAddr) -> None:
-        sock = self._as_usable()
+        self._as_usable()
         if self._as_phase is NEW:
-            bind(sock, address, self._as_shares())
+            bind(self, address)
             self._as_phase = BOUND
         elif self._as_phase is UNNAMED:
-            bind(sock, address, self._as_shares())
+            bind(self, address)
             self._as_phase = DATAGRAM
         else:
             raise Rejected(WSAError.WSAEINVAL)

@@ -85,6 +85,12 @@ _ROWS: Final[dict[tuple[int, int], Row]] = {
     (IPV6_V6ONLY.level, IPV6_V6ONLY): Row(BOOL, 1, BOTH, True, (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)),
 }
 
+_EXCLUDES: Final[dict[int, Option]] = {
+    Option.SO_REUSEADDR: Option.SO_EXCLUSIVEADDRUSE,
+    Option.SO_EXCLUSIVEADDRUSE: Option.SO_REUSEADDR,
+}
+"""The options that can't be switched on while another is."""
+
 _LEVELS: Final = tuple(int(level) for level in Level)
 _OPTIONS: Final[tuple[LevelOption, ...]] = (*Option, *TCPOption, *IPOption, *IPv6Option)
 
@@ -226,8 +232,12 @@ class Settings:
     def set(self, sock: socket.socket, name: int, option: Row, value: bool | int | LINGER) -> Settings:
         """
         @return: what is remembered from now on.
+        @raise Rejected: C{WSAEINVAL}, another option excludes it.
         @raise OSError: the platform does not take it.
         """
+        excluded = _EXCLUDES.get(name)
+        if value and excluded is not None and self.isSet(excluded):
+            raise Rejected(WSAError.WSAEINVAL)
         if option is _ROWS[SOL_SOCKET, Option.SO_DONTLINGER]:
             value = LINGER(0, self._linger().l_linger) if value else LINGER(1, 0)
         elif isinstance(value, LINGER) and not value.l_onoff:

@@ -168,9 +168,9 @@ class IAsyncSocket(IAsyncSocketNotifications):
         @param lpszSocketAddress: an address in numbers such as "128.56.22.8"; None for all interfaces.
         @return: True or False.
             Errors: WSAEADDRINUSE, WSAEADDRNOTAVAIL (not an address of this machine), WSAEACCES (the port
-            needs privileges), WSAEFAULT (nSockAddrLen is too small), WSAEAFNOSUPPORT (an address of another
-            family), WSAEINVAL (bound already, no such port, or no address in numbers: names are not looked
-            up), WSAENOBUFS.
+            needs privileges, or a socket that has the address does not share it), WSAEFAULT (nSockAddrLen is
+            too small), WSAEAFNOSUPPORT (an address of another family), WSAEINVAL (bound already, no such
+            port, or no address in numbers: names are not looked up), WSAENOBUFS.
         @see: CAsyncSocket::Bind. As on Windows, TIME_WAIT does not keep a listener off its port."""
 
     def Close() -> None:
@@ -427,10 +427,10 @@ class IAsyncSocket(IAsyncSocketNotifications):
         @param nOptionLen: how much of that buffer, in bytes.
         @param nLevel: SOL_SOCKET; IPPROTO_TCP for TCP_NODELAY; None for the option's own.
         @return: True or False.
-            Errors: WSAEFAULT (nOptionLen), WSAEINVAL (nLevel, or the value), WSAENETRESET, WSAENOTCONN,
-            WSAENOPROTOOPT (no such option; SO_BROADCAST of a stream; SO_DONTLINGER, SO_KEEPALIVE, SO_LINGER
-            or SO_OOBINLINE of a datagram socket).
-        @see: CAsyncSocket::SetSockOpt, which needs the buffer. SO_REUSEADDR means what the platform means."""
+            Errors: WSAEFAULT (nOptionLen), WSAEINVAL (nLevel; SO_REUSEADDR and SO_EXCLUSIVEADDRUSE both on),
+            WSAENETRESET, WSAENOTCONN, WSAENOPROTOOPT (no such option; SO_BROADCAST of a stream; SO_DONTLINGER,
+            SO_KEEPALIVE, SO_LINGER or SO_OOBINLINE of a datagram socket).
+        @see: CAsyncSocket::SetSockOpt. Beyond the thread SO_REUSEADDR means what the platform means."""
 
     def ShutDown(nHow: int = 1) -> bool:
         """End one direction of the socket or both; it stays open until Close. Repeating this is no error.

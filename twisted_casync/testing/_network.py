@@ -8,11 +8,12 @@ called, but in L{MemoryNetwork.step} and its kin; the same program does the same
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHostnameResolver, IReactorPluggableNameResolver
@@ -50,6 +51,9 @@ _GIVE_UP = 64
 _BUFFER = 65536
 _MANY = 100_000
 _LOOPBACK = "127.0.0.1"
+_REUSEPORT = (socket.SOL_SOCKET, socket.SO_REUSEPORT)
+_Name: TypeAlias = "tuple[int, Any, Any]"
+"""Family, host and port."""
 
 
 def _endOf(sock: CAsyncSocket, network: MemoryNetwork) -> MemorySocket | Mailbox | None:
@@ -106,8 +110,8 @@ class MemoryNetwork(Clock):
         self.scripted = Scripted()
         self._ports = count(_FIRST_PORT)
         self.post = Post(self, delay, self._ports)
-        self._names: dict[tuple[Any, ...], MemorySocket] = {}
-        self._listeners: dict[tuple[Any, ...], MemorySocket] = {}
+        self._names: dict[_Name, list[MemorySocket]] = {}
+        self._listeners: dict[_Name, list[MemorySocket]] = {}
         self._addresses: dict[tuple[Any, ...], _Address] = {}
         # Those that are detached have nobody else.
         self._open: set[Conduit] = set()
@@ -369,8 +373,10 @@ class MemoryNetwork(Clock):
         """
         self._open.discard(sock)
         for table in (self._names, self._listeners):
-            for name in [name for name, other in table.items() if other is sock]:
-                del table[name]
+            for name in [name for name, holders in table.items() if sock in holders]:
+                table[name] = [other for other in table[name] if other is not sock]
+                if not table[name]:
+                    del table[name]
 
     def bind(self, sock: MemorySocket, address: SockAddr) -> SockAddr:
         """
@@ -380,9 +386,7 @@ class MemoryNetwork(Clock):
         host, port = address[0], address[1]
         if not port:
             port = self._port()
-        elif (sock.family, host, port) in self._names:
-            raise failing(WSAError.WSAEADDRINUSE)
-        self._names[sock.family, host, port] = sock
+        self._take(self._names, (sock.family, host, port), sock)
         return (host, port, *address[2:])
 
     def _port(self) -> int:
@@ -396,10 +400,14 @@ class MemoryNetwork(Clock):
         @raise OSError: C{EADDRINUSE}.
         """
         name = sock.getsockname()
-        key = (sock.family, name[0], name[1])
-        if key in self._listeners:
+        self._take(self._listeners, (sock.family, name[0], name[1]), sock)
+
+    @staticmethod
+    def _take(table: dict[_Name, list[MemorySocket]], name: _Name, sock: MemorySocket) -> None:
+        holders = table.get(name, [])
+        if not all(each.getsockopt(*_REUSEPORT) for each in [sock, *holders] if holders):
             raise failing(WSAError.WSAEADDRINUSE)
-        self._listeners[key] = sock
+        table[name] = [*holders, sock]
 
     def knock(self, sock: MemorySocket, address: SockAddr) -> None:
         """
@@ -453,4 +461,6 @@ class MemoryNetwork(Clock):
 
     def _listener(self, family: int, address: SockAddr) -> MemorySocket | None:
         port = address[1]
-        return self._listeners.get((family, address[0], port)) or self._listeners.get((family, ANY[family], port))
+        nearest = self._listeners.get((family, address[0], port)) or self._listeners.get((family, ANY[family], port))
+        # Of several that share an address the newest, as on Linux.
+        return nearest[-1] if nearest else None
