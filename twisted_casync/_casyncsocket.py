@@ -19,6 +19,7 @@ from ._binding import dissolve, listen
 from ._connecting import UNDER_WAY, Attempt
 from ._handle import Handle, accepted
 from ._ioctl import unread
+from ._lasterror import inError
 from ._member import documented, member
 from ._notify import (
     ALL,
@@ -49,7 +50,6 @@ from .winsock import (
     SetLastError,
     WSAError,
     errorFromErrno,
-    inError,
 )
 
 __all__ = ["CAsyncSocket"]
