@@ -79,8 +79,9 @@ class Socket:
         if event == "OnReceive":
             return bool(end.queue)
         if event == "OnSend":
-            return end.reset is None
-        drained = not end.queue or self.shutIn
+            # A loss of which OnClose is not to tell.
+            return end.reset is None or "OnClose" not in self.selected
+        drained = not end.queue or self.shutIn or "OnReceive" not in self.selected
         return event == "OnClose" and (end.reset is not None or (end.finished and drained))
 
     def error(self, event: str) -> int | str:

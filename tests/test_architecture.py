@@ -44,6 +44,7 @@ STRATA = (
     ("edge", "_connecting"),
     ("edge", "_observe"),
     ("edge", "_ownership"),
+    ("edge", "_holding"),
     ("edge", "_failures"),
     ("edge", "_descriptor"),
     ("edge", "_fork"),
@@ -197,17 +198,17 @@ def test_only_the_windows_know_a_poller() -> None:
 
 
 def test_only_the_gate_moves_data() -> None:
-    """_descriptor looks at what there is, and _urgent takes the urgent byte, and passes its place, of one byte."""
+    """_holding looks at what there is, and _urgent takes the urgent byte, and passes its place, of one byte."""
     moves = {"recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into"}
     moves |= {"send", "sendall", "sendto", "sendmsg", "sendfile"}
     found = {
         (file, name, ast.unparse(call)) for file, tree in FILES.items() for name, call in calls(tree) if name in moves
     }
     beside = {(file, name) for file, name, _ in found if file != "_transfer.py"}
-    assert beside == {("_descriptor.py", "recv"), ("_urgent.py", "recv")}
+    assert beside == {("_holding.py", "recv"), ("_urgent.py", "recv")}
     assert {file for file, _, _ in found} >= {"_transfer.py"}
     for file, _, text in found:
-        assert file != "_descriptor.py" or "MSG_PEEK" in text
+        assert file != "_holding.py" or "MSG_PEEK" in text
         assert file != "_urgent.py" or "MSG_OOB" in text or "recv(1" in text
 
 

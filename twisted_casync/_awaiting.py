@@ -220,7 +220,8 @@ class Awaiting(Handling):
                 self._as_lent &= ~event
                 self._as_rules.selected &= ~event
                 self._as_rules.enabled &= ~event
-                self._as_settle()
+                # The end of the stream waits for unread data no more.
+                self._as_rearm()
 
     def _as_retry(self, events: int = ALL) -> None:
         """

@@ -226,7 +226,10 @@ class CAsyncSocket(Handle):
     def _as_unaccepted(self, error: OSError) -> None:
         # Nothing is known to wait any more.
         self._as_now = 0
-        if errorFromErrno(error.errno) in _EXHAUSTED and self._as_window is not None:
+        code = errorFromErrno(error.errno)
+        if code is WSAError.WSAEINVAL:
+            self._as_ceased()
+        elif code in _EXHAUSTED and self._as_window is not None:
             # The connection stays acceptable, so that FD_ACCEPT would come again at once, and for ever.
             self._as_window.later(self, _RETRY, self._as_acceptAgain)
         else:
@@ -290,6 +293,9 @@ class CAsyncSocket(Handle):
             rConnectedSocket._as_inherit(self, connection, self._as_window, address)
         except Rejected as rejected:
             SetLastError(rejected.code)
+            if rejected.code is WSAError.WSAEFAULT:
+                # A wrong length: what waits is told again.
+                self._as_acceptAgain()
         except OSError as error:
             SetLastError(errorFromErrno(error.errno))
         else:
@@ -355,6 +361,9 @@ class CAsyncSocket(Handle):
         answer = code if lpOptionValue is None else encode(option, code, lpOptionValue, lpOptionLen)
         # Retrieved and cleared.  What is to be notified, and what calls are to fail with, stays.
         self._as_taken = None
+        if self._as_error is not None:
+            # No poller says it any more.
+            self._as_rearm()
         return answer
 
     @member(False)

@@ -4,7 +4,8 @@ The socket as the reactor's descriptor.
 A reactor says that something is ready through one of three doors, and each reactor says it in its own way: a refused
 connection is a C{doRead} on one, a C{doWrite} on another, a C{connectionLost} on a third.  The socket window says
 it with the bits of C{epoll_wait}.  Here all of them become one, L{SocketDescriptor._as_ready}, with bits that say what
-is ready.  From there it is: which events hold, which of them are news (L{_notify}), and the C{On...} handler of each.
+is ready.  From there it is: which events hold (L{_holding}), which of them are news (L{_notify}), and the C{On...}
+handler of each.
 
 A notification is told only of what still holds, and not of what was used up since the kernel was asked.
 
@@ -27,7 +28,7 @@ from zope.interface import implementer
 from ._connecting import Attempt, unconnected
 from ._failures import Failing
 from ._handlernames import warnOfNames
-from ._ioctl import atMark
+from ._holding import Holding
 from ._notify import (
     ACCEPT,
     BOUND,
@@ -43,11 +44,10 @@ from ._notify import (
     NEW,
     OOB,
     READ,
-    UNNAMED,
     WRITE,
 )
 from ._readiness import ENDED, FAILED, HUNG_UP, INTEREST, READABLE, RELEASED, UNWATCHED, URGENT, WRITABLE
-from .winsock import WSAError, errorFromErrno
+from .winsock import WSAError
 
 __all__ = ["SocketDescriptor", "tell"]
 
@@ -60,7 +60,7 @@ _NO_ERROR: Final = WSAError.NO_ERROR
 
 
 @implementer(IReadDescriptor, IWriteDescriptor)
-class SocketDescriptor(Failing):
+class SocketDescriptor(Failing, Holding):
     """
     A socket that a reactor, or the socket window, watches; the C{On...} handlers are its subclass's.
     """
@@ -179,7 +179,7 @@ class SocketDescriptor(Failing):
         """
         if self._as_sock is not None:
             rules = self._as_rules
-            told = bool(rules.selected & rules.possible & ~rules.enabled & CLOSE)
+            told = bool(rules.selected & rules.possible & ~rules.enabled & CLOSE) and not rules.waits()
             self._as_abandon(WSAError.WSAECONNABORTED, told)
 
     def connectionLost(self, reason: Failure) -> None:
@@ -235,7 +235,7 @@ class SocketDescriptor(Failing):
                 if told != CLOSE or bits & WRITABLE:
                     # A reset may have come while another handler ran, or since what was posted was found.
                     self._as_failure()
-                self._as_call(event, self._as_error or _NO_ERROR)
+                self._as_call(event, self._as_parting())
             else:
                 self._as_call(event, _NO_ERROR)
         if self._as_window is None:
@@ -257,6 +257,12 @@ class SocketDescriptor(Failing):
         connections than by accepting itself.
         """
         rules, window = self._as_rules, self._as_window
+        if bits & HUNG_UP:
+            due = rules.enabled & ACCEPT
+            self._as_ceased()
+            if due:
+                self._as_call(ACCEPT, WSAError.WSAEINVAL)
+            return
         # How many are known to wait, from which Accept takes those that it has.
         self._as_now, several = bits & READABLE, False
         for _ in range(_OFFERS):
@@ -277,6 +283,14 @@ class SocketDescriptor(Failing):
                 several = self._as_now > 1
         self._as_now = 0
         self._as_settle()
+
+    def _as_ceased(self) -> None:
+        """
+        It listens no more: it was shut down through another descriptor.
+        """
+        if self._as_sock is not None:
+            self._as_enter(unconnected(self._as_sock))
+            self._as_settle()
 
     def _as_mail(self) -> None:
         """
@@ -332,70 +346,6 @@ class SocketDescriptor(Failing):
             return getattr(self, HANDLERS[event])(code)
         except BaseException:
             self._as_crashed(event)
-
-    # -- what holds
-
-    def _as_arriving(self, bits: int) -> int:
-        """
-        The events that hold of a socket that has no connection.
-        """
-        if self._as_phase is not DATAGRAM and self._as_phase is not UNNAMED:
-            return 0
-        if bits & FAILED and self._as_window is not None:
-            # An ICMP error: Receive fails.  Read off, for the kernel repeats it; and libuv stops, as in a connect.
-            self._as_failure()
-            self._as_window.watch(self, self._as_interest, UNWATCHED)
-            self._as_interest = UNWATCHED
-        events = READ if bits & READABLE or self._as_error is not None else 0
-        return events | WRITE if bits & WRITABLE else events
-
-    def _as_holding(self, bits: int) -> int:
-        """
-        The events that hold of a connection.
-        """
-        # The result of a connection attempt that was found to have succeeded before the reactor said so.
-        events = self._as_rules.enabled & CONNECT
-        if not bits and self._as_window is not None:
-            bits = self._as_window.look(self) & ~READABLE
-        if bits & (FAILED | HUNG_UP | ENDED):
-            self._as_ended |= bits & (FAILED | HUNG_UP | ENDED)
-            if bits & (FAILED | HUNG_UP):
-                self._as_failure()
-                self._as_rules.forbid(WRITE)
-        if bits & WRITABLE and not self._as_ended & (FAILED | HUNG_UP):
-            events |= WRITE
-        if self._as_ended:
-            # Data before the end of the stream is told first, and FD_CLOSE waits for it; a reset does not wait.
-            unread = bool(self._as_peek() & READABLE)
-            if unread:
-                events |= READ
-            if not unread or self._as_error is not None or not self._as_rules.possible & READ:
-                events |= CLOSE
-        elif bits & READABLE:
-            events |= READ
-        if bits & URGENT:
-            self._as_ahead = True
-            self._as_fast = 0
-        if bits & URGENT or self._as_urgent:
-            events |= OOB
-            if self._as_rules.enabled & OOB and self._as_sock is not None and atMark(self._as_sock):
-                # What is readable stands behind the urgent byte.
-                events &= ~READ
-        return events
-
-    def _as_peek(self) -> int:
-        """
-        Is it data, the end of the stream, or an error, that makes a connected stream readable?
-        """
-        if self._as_sock is None:
-            return 0
-        try:
-            return READABLE if self._as_sock.recv(1, socket.MSG_PEEK) else ENDED
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            self._as_note(errorFromErrno(error.errno))
-            return FAILED | HUNG_UP
 
     # -- connecting
 

@@ -102,6 +102,8 @@ POSSIBLE: Final = {
     DATAGRAM: READ | WRITE,
 }
 
+_WRITE_OR_CLOSE: Final = WRITE | CLOSE
+
 REENABLED_BY: Final = {
     "Receive": READ | OOB,
     "Receive of urgent data": OOB,
@@ -200,6 +202,12 @@ class Notifications:
         The re-enabling function of C{events} (an entry of L{REENABLED_BY}) was called.
         """
         self.enabled |= events & self.selected & self.possible
+
+    def waits(self) -> bool:
+        """
+        @return: whether FD_WRITE is due after FD_CLOSE was told: a Send waits on a stream that the peer has ended.
+        """
+        return self.enabled & _WRITE_OR_CLOSE == WRITE and bool(self.selected & CLOSE)
 
     def news(self, holding: int) -> int:
         """

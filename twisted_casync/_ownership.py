@@ -223,7 +223,10 @@ class SocketOwner:
             a reset, or with the network, was aborted.
         """
         if self._as_phase is CONNECTED:
-            if code not in (WSAError.WSAECONNRESET, WSAError.WSAENETDOWN):
+            if code is WSAError.WSAECONNABORTED and self._as_rules.waits():
+                # What Linux calls a reset after the end of the stream (tcp_reset()).
+                code = WSAError.WSAECONNRESET
+            elif code not in (WSAError.WSAECONNRESET, WSAError.WSAENETDOWN):
                 code = WSAError.WSAECONNABORTED
         elif self._as_phase is not CONNECTING and code is WSAError.WSAECONNREFUSED:
             code = WSAError.WSAECONNRESET

@@ -123,9 +123,11 @@ class Window(Protocol):
         Call C{call} after some time, unless the descriptor is given up before.
         """
 
-    def overtaken(self, descriptor: Watched) -> None:
+    def overtaken(self, descriptor: Watched, bits: int) -> None:
         """
         What the kernel said of the descriptor in this turn, and was not delivered yet, is out of date.
+
+        @param bits: what was posted of it and does not stand any more.
         """
 
     def alone(self) -> bool:

@@ -180,7 +180,7 @@ class Reading(Awaiting):
         if self._as_window is not None and self._as_surplus:
             self._as_window.post(self, READABLE)
         elif self._as_window is not None:
-            self._as_window.overtaken(self)
+            self._as_window.overtaken(self, READABLE)
 
     def _as_peek(self) -> int:
         # What is kept is unread too: OnClose waits for it.

@@ -19,6 +19,7 @@ from ._ioctl import atMark
 from ._lasterror import inError
 from ._lookup import Lookup
 from ._notify import CONNECTED, DATAGRAM, OOB, READ, REENABLED_BY, UNNAMED, WRITE
+from ._readiness import READABLE, WRITABLE
 from ._sockaddr import UNIX, HostName, SockAddr, isEmpty, isSockAddr, named, portNumber, sized, sockaddr
 from ._threads import isInitialised
 from ._urgent import takeUrgent
@@ -177,7 +178,7 @@ class Transfer(SocketDescriptor):
                 received = _RECEIVED_URGENT
             view = filled(lpBuf, nBufLen)
             if self._as_window is not None and not self._as_fresh:
-                self._as_window.overtaken(self)
+                self._as_window.overtaken(self, READABLE)
             # Whether anything is left to tell of is to be found anew.
             self._as_now &= ~(OOB if flags & _OOB else READ)
             if self._as_fresh > 0:
@@ -434,6 +435,8 @@ class Transfer(SocketDescriptor):
         """
         A send would have blocked, or was short: OnSend says when there is room.
         """
+        if self._as_window is not None:
+            self._as_window.overtaken(self, WRITABLE)
         self._as_now &= ~WRITE
         self._as_rules.reenable(_BLOCKED)
         self._as_settle()

@@ -345,11 +345,11 @@ class BaseWindow:
         if self.enough:
             self._spared.update(fds)
 
-    def overtaken(self, descriptor: SocketDescriptor) -> None:
+    def overtaken(self, descriptor: SocketDescriptor, bits: int) -> None:
         fd = descriptor._as_fd
         self._strike(fd)
         if fd in self.posted:
-            self.posted[fd] = (descriptor, self.posted[fd][1] & ~READABLE)
+            self.posted[fd] = (descriptor, self.posted[fd][1] & ~bits)
 
     def alone(self) -> bool:
         return self._batch is not None and len(self._batch) == 1
