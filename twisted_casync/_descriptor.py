@@ -44,6 +44,7 @@ from ._notify import (
     NEW,
     OOB,
     READ,
+    REENABLED_BY,
     WRITE,
 )
 from ._readiness import ENDED, FAILED, HUNG_UP, INTEREST, READABLE, RELEASED, UNWATCHED, URGENT, WRITABLE
@@ -52,6 +53,7 @@ from .winsock import WSAError
 __all__ = ["SocketDescriptor", "tell"]
 
 _CONNECT_OR_READ: Final = CONNECT | READ
+_BLOCKED: Final = REENABLED_BY["Send that would have blocked"]
 _OFFERS: Final = 64
 """How many connections a listener offers in one round."""
 _MAILS: Final = 8
@@ -131,6 +133,16 @@ class SocketDescriptor(Failing, Holding):
         known = self._as_ended or self._as_urgent or self._as_error is not None
         if known and self._as_window is not None and self._as_rules.enabled:
             self._as_window.post(self, 0)
+
+    def _as_blocked(self) -> None:
+        """
+        A send would have blocked, or was short: OnSend says when there is room.
+        """
+        if self._as_window is not None:
+            self._as_window.overtaken(self, WRITABLE)
+        self._as_now &= ~WRITE
+        self._as_rules.reenable(_BLOCKED)
+        self._as_settle()
 
     # -- the doors
 

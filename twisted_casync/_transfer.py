@@ -19,7 +19,7 @@ from ._ioctl import atMark
 from ._lasterror import inError
 from ._lookup import Lookup
 from ._notify import CONNECTED, DATAGRAM, OOB, READ, REENABLED_BY, UNNAMED, WRITE
-from ._readiness import READABLE, WRITABLE
+from ._readiness import READABLE
 from ._sockaddr import UNIX, HostName, SockAddr, isEmpty, isSockAddr, named, portNumber, sized, sockaddr
 from ._threads import isInitialised
 from ._urgent import takeUrgent
@@ -430,16 +430,6 @@ class Transfer(SocketDescriptor):
             raise Rejected(WSAError.WSAEINVAL)
         if flags & _OOB and phase is not CONNECTED:
             raise Rejected(WSAError.WSAEOPNOTSUPP)
-
-    def _as_blocked(self) -> None:
-        """
-        A send would have blocked, or was short: OnSend says when there is room.
-        """
-        if self._as_window is not None:
-            self._as_window.overtaken(self, WRITABLE)
-        self._as_now &= ~WRITE
-        self._as_rules.reenable(_BLOCKED)
-        self._as_settle()
 
     # -- where a datagram goes
 
