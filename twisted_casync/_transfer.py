@@ -18,7 +18,7 @@ from ._descriptor import SocketDescriptor
 from ._ioctl import atMark
 from ._lasterror import inError
 from ._lookup import Lookup
-from ._notify import CONNECTED, DATAGRAM, OOB, READ, REENABLED_BY, UNNAMED, WRITE
+from ._notify import CONNECTED, DATAGRAM, OOB, READ, REENABLED_BY, UNNAMED
 from ._readiness import READABLE
 from ._sockaddr import UNIX, HostName, SockAddr, isEmpty, isSockAddr, named, portNumber, sized, sockaddr
 from ._threads import isInitialised
