@@ -38,7 +38,7 @@ class Stub:
 
     __slots__ = ()
     recv_into = staticmethod(operator.length_hint)
-    send = staticmethod(len)
+    send = staticmethod(operator.length_hint)
 
 
 class Nothing(CAsyncSocket):

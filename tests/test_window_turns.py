@@ -5,11 +5,11 @@ The socket window: in which order, and how much of it in a turn, it tells what i
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from _memory import arrived, mail, mailbox, memoryReactor, quiet, turn
+from _memory import arrived, connection, mail, mailbox, memoryReactor, quiet, turn
 from _reactors import Recorder, must
 
 from twisted_casync import FD_ALL_EVENTS, FD_WRITE, MSG_PEEK, SOCK_DGRAM, _window
@@ -163,17 +163,17 @@ def test_a_handler_that_has_itself_told_again_for_ever_keeps_nobody_waiting(reac
 
 
 def test_what_becomes_known_while_the_kernel_is_heard_is_told_at_the_end_of_the_turn(
-    reactor: Any, monkeypatch: pytest.MonkeyPatch
+    reactor: Any,
 ) -> None:
-    """And asks for no call, which the reactor would have to make."""
+    """And leaves no call behind, which the reactor would have to make."""
     made: list[Recorder] = []
     first = mailbox(reactor, OnReceive=lambda one: made.append(mailbox(reactor)))
     quiet(reactor, first)
     mail(first)
-    monkeypatch.setattr(reactor, "callLater", None)
     (window,) = reactor.getReaders()
     window.doRead()
     assert made[0].names() == ["OnSend"]
+    assert reactor.getDelayedCalls() == []
 
 
 def test_what_becomes_known_of_a_socket_twice_is_told_together(reactor: Any) -> None:
@@ -219,3 +219,138 @@ def test_a_socket_that_nobody_waits_for_any_more_does_not_keep_the_window(reacto
     with pytest.warns(ResourceWarning, match="unclosed"):
         del one
     assert reactor.getReaders() == []
+
+
+# -- how much of it
+
+
+def test_a_turn_tells_a_bounded_number_of_what_was_posted(reactor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order in which it was posted; and the kernel is asked in each turn."""
+    monkeypatch.setattr(_window, "MOST", 8)
+    receiver = mailbox(reactor)
+    quiet(reactor, receiver)
+    order: list[Recorder] = []
+    mailboxes = [mailbox(reactor, OnSend=order.append) for _ in range(20)]
+    mail(receiver)
+    (window,) = reactor.getReaders()
+    for turns in range(1, 4):
+        before = len(order)
+        window.doRead()
+        assert 4 <= len(order) - before <= 8
+        assert receiver.names() == ["OnReceive"]
+        assert order == mailboxes[: len(order)]
+        if turns == 1:
+            # It took a place of the turn's own.
+            assert len(order) <= 7
+    assert order == mailboxes
+
+
+def test_what_is_posted_for_ever_keeps_nobody_waiting(reactor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By as many sockets as a turn tells."""
+    monkeypatch.setattr(_window, "MOST", 8)
+    for _ in range(8):
+        mailbox(reactor, OnSend=lambda one: must(one.AsyncSelect()))
+    other = mailbox(reactor)
+    (window,) = reactor.getReaders()
+    for _ in range(8):
+        window.doRead()
+    mail(other)
+    for _ in range(3):
+        # Half of a turn is for what the kernel says, which is something of all nine.
+        window.doRead()
+    assert other.names() == ["OnSend", "OnReceive"]
+
+
+@pytest.fixture
+def slow(reactor: Any) -> Callable[[Recorder], None]:
+    """
+    A handler that receives, and takes as long as a turn may last.
+    """
+
+    def handler(one: Recorder) -> None:
+        one.Receive(bytearray(1), None, MSG_PEEK)
+        reactor.rightNow += _window.LONGEST
+
+    return handler
+
+
+def test_a_turn_ends_when_it_has_lasted_long_enough(reactor: Any, slow: Callable[[Recorder], None]) -> None:
+    """Of what is ready all the time nobody starves: the next turn begins with those that were left out."""
+    mailboxes = [mailbox(reactor, OnReceive=slow) for _ in range(3 * _window.SLICE)]
+    while reactor.getDelayedCalls():
+        turn(reactor)
+    mail(*mailboxes)
+    (window,) = reactor.getReaders()
+    for turns in range(1, 7):
+        window.doRead()
+        times = [one.names().count("OnReceive") for one in mailboxes]
+        assert sum(times) == turns * _window.SLICE
+        assert max(times) - min(times) <= 1
+
+
+def test_what_was_posted_ends_a_turn_that_has_lasted_long_enough(reactor: Any) -> None:
+    def slow(one: Recorder) -> None:
+        reactor.rightNow += _window.LONGEST
+
+    receiver = mailbox(reactor)
+    quiet(reactor, receiver)
+    mailboxes = [mailbox(reactor, OnSend=slow) for _ in range(5 * _window.SLICE)]
+    mail(receiver)
+    (window,) = reactor.getReaders()
+    window.doRead()
+    # The clock is read when as many were told for the first time.
+    assert sum(len(one.told) for one in mailboxes) == 2 * _window.SLICE
+    assert receiver.names() == ["OnReceive"]
+    # What is left is due at once.
+    (call,) = reactor.getDelayedCalls()
+    assert call.getTime() <= reactor.seconds()
+    turn(reactor)
+    turn(reactor)
+    assert [one.told for one in mailboxes] == [[("OnSend", 0)]] * len(mailboxes)
+
+
+def test_a_single_socket_that_is_slow_ends_a_turn_too(reactor: Any, slow: Callable[[Recorder], None]) -> None:
+    """It is told in a round after the other."""
+    child, peer = connection(reactor, OnReceive=slow)
+    peer.sendall(b"x")
+    arrived(child)
+    turn(reactor)
+    assert len(child.told) == 2 * _window.SLICE < _window.ROUNDS
+    child.Close()
+    peer.close()
+
+
+def test_the_clock_of_a_turn_that_tells_few_is_not_read(reactor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    mailboxes = [mailbox(reactor, OnReceive=Recorder.readAll) for _ in range(_window.SLICE - 1)]
+    quiet(reactor, *mailboxes)
+    mail(*mailboxes)
+    (window,) = reactor.getReaders()
+    monkeypatch.setattr(reactor, "seconds", None)
+    window.doRead()
+    assert [one.names() for one in mailboxes] == [["OnReceive"]] * len(mailboxes)
+
+
+def test_what_closes_those_that_a_turn_had_no_time_for_is_the_last_word(
+    reactor: Any, slow: Callable[[Recorder], None]
+) -> None:
+    """Also where the handler that ends the turn has closed them, and others have their numbers."""
+
+    def closeRest(one: Recorder) -> None:
+        slow(one)
+        if len(mailboxes) == 3 * _window.SLICE:
+            told = [other for other in mailboxes if "OnReceive" in other.names()]
+            if len(told) == _window.SLICE:
+                for other in mailboxes:
+                    if other not in told:
+                        other.Close()
+                mailboxes[:] = told
+
+    mailboxes = [mailbox(reactor, OnReceive=closeRest) for _ in range(3 * _window.SLICE)]
+    everybody = list(mailboxes)
+    while reactor.getDelayedCalls():
+        turn(reactor)
+    mail(*mailboxes)
+    (window,) = reactor.getReaders()
+    for _ in range(3):
+        window.doRead()
+    assert sum("OnReceive" in one.names() for one in everybody) == _window.SLICE

@@ -47,13 +47,11 @@ class ConduitWindow(BaseWindow):
         A conduit may have become ready, as L{Watcher.changed} has it.
         """
         self._hot[conduit.handle] = conduit
-        if self._batch is not None:
-            # The turn that is under way comes to it.
-            return
-        if now:
+        if now and self._batch is None:
             self.turn()
-        elif self._call is None:
-            self._call = self.reactor.callLater(0, self.turn)
+        else:
+            # Mostly the turn that is under way comes to it before.
+            self._callLater()
 
     def fed(self, conduit: Conduit, now: bool) -> None:
         """
@@ -81,13 +79,12 @@ class ConduitWindow(BaseWindow):
         if self._hot or self.posted or conduit.size:
             self._hot[conduit.handle] = conduit
             if self.enough:
-                self._end()
+                self._end(False)
             else:
                 self.turn()
 
     def turn(self) -> None:
-        if self._batch is None:
-            self.rounds(self._ready, nobody)
+        self.rounds(self._ready, nobody)
 
     def _ready(self, most: int) -> list[tuple[int, int]]:
         """
@@ -112,11 +109,6 @@ class ConduitWindow(BaseWindow):
 
     def _isDue(self) -> bool:
         return bool(self._hot) or super()._isDue()
-
-    def _end(self) -> None:
-        if self._hot and self._call is None:
-            self._call = self.reactor.callLater(0, self.turn)
-        super()._end()
 
     def look(self, descriptor: SocketDescriptor) -> int:
         return cast(Conduit, descriptor._as_sock).ready()

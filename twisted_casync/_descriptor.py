@@ -175,6 +175,9 @@ class SocketDescriptor(Failing, Holding):
         if self._as_window is not None and self._as_window.spares(self):
             # Told a moment ago: the reactor comes again.
             return
+        if self._as_fresh:
+            # OnReceive has the reactor turn, and has not received.
+            self._as_untold()
         interest = self._as_interest
         # A poll reactor comes also for an event of a registration that was removed earlier in the same turn.
         if interest >= 0 and (interest & door or not interest) and self._as_window is not None:
@@ -281,12 +284,15 @@ class SocketDescriptor(Failing, Holding):
             if not (self._as_now and rules.enabled & ACCEPT) or window is None:
                 break
             rules.enabled ^= ACCEPT
-            begins = self._as_offered is None
-            if begins:
-                self._as_offered = False
-            self._as_call(ACCEPT, _NO_ERROR)
-            if begins and not (self._as_mayWait and self._as_isHandling()):
-                self._as_offered = None
+            if self._as_mayWait and self._as_isHandling():
+                # It is offered when that handler has ended.
+                self._as_call(ACCEPT, _NO_ERROR)
+            else:
+                # A handler can have the reactor turn within it, and this called again.
+                outer, self._as_offered = self._as_offered, False
+                self._as_call(ACCEPT, _NO_ERROR)
+                if not (self._as_mayWait and self._as_isHandling()):
+                    self._as_offered = outer
             if self._as_phase is not LISTENING or not rules.enabled & ACCEPT:
                 break
             if not self._as_now and not several:

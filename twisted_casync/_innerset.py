@@ -221,8 +221,7 @@ class SocketWindow(_InnerWindow):
         self._register = self._inner.change
 
     def turn(self) -> None:
-        if self._batch is None:
-            self.rounds(self._inner.ready, nobody)
+        self.rounds(self._inner.ready, nobody)
 
     def dropped(self, interest: int) -> int:
         # The reactor never had it.

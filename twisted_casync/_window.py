@@ -13,21 +13,28 @@ import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from itertools import islice
+from math import inf
+from typing import Any, ClassVar, Final
 from weakref import ref
 
 from ._connecting import queuedFor
 from ._descriptor import SocketDescriptor, tell
 from ._readiness import ENDED, READABLE, RELEASED, URGENT, WRITABLE
 
-__all__ = ["MOST", "ROUNDS", "BaseWindow", "Handles", "nobody"]
+__all__ = ["LONGEST", "MOST", "ROUNDS", "SLICE", "BaseWindow", "Handles", "nobody"]
 
 MOST: Final = 256
 """
-How many sockets are told in one turn.  The reactor's timers and its other descriptors have their turn in between; epoll
-gives those that were left out first the next time, so that none starves.
+How many sockets are told in one turn, half of them at the most what was posted.  The reactor's timers and its other
+descriptors have their turn in between; epoll gives those that were left out first the next time, so that none starves.
 """
 
+LONGEST: Final = 0.02
+"""How many seconds a turn may last, as far as that is up to the window: a handler is not interrupted."""
+
+SLICE: Final = 8
+"""After how many sockets the clock is looked at; a turn tells as many in any case."""
 
 ROUNDS: Final = 32
 """
@@ -37,6 +44,9 @@ several times asking; one that is not needed costs little where a single socket 
 
 _STRUCK: Final = (-1, 0)
 """What stands in a batch instead of what is no longer true."""
+
+_LOOK: Final = -2
+"""What stands in the place of a descriptor where the clock is to be looked at."""
 
 
 def nobody(fd: int, bits: int) -> None:
@@ -107,6 +117,12 @@ class BaseWindow:
     _register: Callable[[SocketDescriptor, int, int], None]
     """Has the kernel, or the reactor, say what is ready of an interest, as L{watch} has it."""
 
+    _callsWithin: ClassVar[bool] = True
+    """
+    What is posted within a turn, which mostly comes to it by itself, needs a call all the same: a handler can have the
+    reactor turn meanwhile.
+    """
+
     def __init__(self, reactor: Any, thread: int, gone: Callable[[], object]) -> None:
         """
         @param gone: what to call when the last socket has left.
@@ -121,8 +137,13 @@ class BaseWindow:
         self._places: dict[int, int] | None = None
         self.posted: dict[int, tuple[SocketDescriptor, int]] = {}
         self.enough = False
+        # Those that a turn had no time for, by the place of each in the next one, where they come first.
+        self._first: dict[int, int] = {}
         # Who was told what was posted; what the kernel said then, or says next, they are told the next time.
         self._spared: set[int] = set()
+        # It has lasted long enough, as far as its clock was read.
+        self.late = False
+        self._until: float | None = None
         self._call: Any = None
         self._waits: dict[int, Any] = {}
         self._looker = select.poll()
@@ -183,8 +204,7 @@ class BaseWindow:
             self._cancel(fd)
         self.handles.drop(fd)
         if self._call is not None and not self._isDue():
-            self._call.cancel()
-            self._call = None
+            self._uncall()
         handles = self.handles
         if not (handles.waiting or handles.known):
             self.close()
@@ -215,8 +235,21 @@ class BaseWindow:
         if fd in self.posted:
             bits |= self.posted[fd][1]
         self.posted[fd] = (descriptor, bits)
-        if self._call is None and self._batch is None:
+        if self._batch is None or (self._call is None and self._callsWithin):
+            self._callLater()
+
+    def _callLater(self) -> None:
+        """
+        Have another turn.
+        """
+        # Not active: somebody has cancelled it, as trial does with what a test leaves behind.
+        if self._call is None or not self._call.active():
             self._call = self.reactor.callLater(0, self.turn)
+
+    def _uncall(self) -> None:
+        call, self._call = self._call, None
+        if call is not None and call.active():
+            call.cancel()
 
     def spares(self, descriptor: SocketDescriptor) -> bool:
         fd = descriptor._as_fd
@@ -237,7 +270,7 @@ class BaseWindow:
 
     def _cancel(self, fd: int) -> None:
         wait = self._waits.pop(fd, None)
-        if wait is not None:
+        if wait is not None and wait.active():
             wait.cancel()
 
     def turn(self) -> None:
@@ -252,14 +285,16 @@ class BaseWindow:
         Tell what was posted.
         """
         self.turns += 1
-        if self.posted and self._batch is None and not self.enough:
-            self._begin()
-            self.tell([], nobody)
-            self._end()
+        if self.posted and not self.enough:
+            enough = self._begin()
+            try:
+                self.tellPosted(MOST)
+            finally:
+                self._end(enough)
 
     def tell(self, batch: list[tuple[int, int]], other: Callable[[int, int], None]) -> None:
         """
-        One round: tell what was posted, or what the kernel has said.
+        One round: tell what the kernel has said.
 
         A handler may close, drain or replace another socket of the same batch: what then is no longer true is struck
         out of it, and so is what was said of a number that meanwhile is another socket's.  What is posted meanwhile is
@@ -271,12 +306,38 @@ class BaseWindow:
         outer = self._batch, self._places
         self._batch, self._places = batch, None
         try:
-            if batch:
-                tell(self.handles.waiting, batch, other)
-            else:
-                self._tellPosted()
+            tell(self.handles.waiting, batch, other)
         finally:
             self._batch, self._places = outer
+
+    def tellPosted(self, most: int) -> int:
+        """
+        One round: tell what was posted.  What a handler posts is for a later round.
+
+        @param most: how many sockets at the most.
+        @return: how many were told.
+        """
+        outer = self._batch, self._places
+        self._batch, self._places = [], None
+        fds = list(islice(self.posted, most))
+        told = 0
+        try:
+            for fd in fds:
+                due = self.posted.pop(fd, None)
+                if due is None:
+                    continue
+                told += 1
+                try:
+                    due[0]._as_ready(due[1])
+                except BaseException:
+                    due[0]._as_crashed()
+                if not told % SLICE and self._isLate():
+                    break
+        finally:
+            self._batch, self._places = outer
+        if self.enough:
+            self._spared.update(fds)
+        return told
 
     def stopped(self) -> None:
         """
@@ -285,18 +346,73 @@ class BaseWindow:
         for descriptor in self.handles:
             descriptor._as_stopped()
 
-    def _begin(self) -> None:
+    def _begin(self) -> bool:
         """
         A turn begins: no call is needed for it any more.
+
+        @return: what L{_end} is to be told: whether this is to be the last round of the turn around this one.
         """
         self.turns += 1
-        self.enough = False
-        if self._call is not None:
-            if self._call.active():
-                self._call.cancel()
-            self._call = None
+        enough = self.enough and self._batch is not None
+        self.enough = self.late = False
+        self._until = None
+        self._uncall()
         if threading.get_ident() != self.thread:
             self._moved()
+        if self._batch is not None:
+            self._turnWithin(self._batch)
+        return enough
+
+    def _turnWithin(self, batch: list[tuple[int, int]]) -> None:
+        """
+        A handler has the reactor turn, within the turn that it is called in.  The kernel says again what is left of
+        that one; and whoever is being told something, and has not used it, is not told the same again.
+        """
+        batch[:] = [_STRUCK] * len(batch)
+        for descriptor in list(self.handles.waiting.values()):
+            if descriptor._as_fresh:
+                descriptor._as_untold()
+
+    def _isLate(self) -> bool:
+        """
+        A slice of sockets was told: has the turn lasted long enough?  The clock of one that tells few is not read.
+        """
+        now = self.reactor.seconds()
+        if self._until is None:
+            self._until = now + LONGEST
+        self.late = now >= self._until
+        return self.late
+
+    def _sliced(
+        self, batch: list[tuple[int, int]], other: Callable[[int, int], None]
+    ) -> tuple[list[tuple[int, int]], Callable[[int, int], None]]:
+        """
+        Have the clock looked at while a long batch is told.
+
+        @return: the batch, and what to call with the descriptors that are none of the sockets that wait.
+        """
+        if self._first:
+            first, self._first = self._first, {}
+            batch.sort(key=lambda event: first.get(event[0], inf))
+        sliced: list[tuple[int, int]] = []
+        for place in range(0, len(batch), SLICE):
+            sliced += batch[place : place + SLICE]
+            sliced.append((_LOOK, len(sliced)))
+
+        seconds = self.reactor.seconds
+        until = self._until = self._until or seconds() + LONGEST
+
+        def look(fd: int, bits: int) -> None:
+            if fd != _LOOK:
+                other(fd, bits)
+            elif seconds() >= until:
+                self.late = True
+                # Else the first would be the only ones that are ever told, if they are slow.
+                self._first = {fd: place for place, (fd, _) in enumerate(sliced[bits:]) if fd >= 0}
+                del sliced[bits:]
+                self._places = None
+
+        return sliced, look
 
     def rounds(self, ready: Callable[[int], list[tuple[int, int]]], other: Callable[[int, int], None]) -> None:
         """
@@ -305,45 +421,44 @@ class BaseWindow:
         @param ready: asks the kernel for so many descriptors at the most.
         @param other: as in L{tell}.
         """
-        self._begin()
+        enough = self._begin()
+        left, unread = MOST, 0
         try:
-            left = MOST
             for _ in range(ROUNDS):
-                if self.posted:
-                    # It was known before the kernel is asked, and is told before.
-                    self.tell([], other)
-                batch = ready(left)
+                # What was posted was known before the kernel is asked, and is told before.
+                told = self.tellPosted(max(left // 2, 1)) if self.posted else 0
+                # Who has something posted all the time, or is slow, keeps nobody else from being told.
+                batch = ready(SLICE if self.late else max(left - told, 1))
                 if self._spared:
                     # The kernel says it again in the next turn.
                     batch = [event for event in batch if event[0] not in self._spared]
                     self._spared.clear()
-                if batch:
+                told += len(batch)
+                if len(batch) > SLICE:
+                    self.tell(*self._sliced(batch, other))
+                elif batch:
                     self.tell(batch, other)
-                left -= len(batch)
-                if left <= 0 or self.enough or not (batch or self.posted):
+                    unread += len(batch)
+                    if unread >= SLICE:
+                        unread = 0
+                        self._isLate()
+                left -= told
+                if left <= 0 or self.late or self.enough or not (batch or self.posted):
                     break
         finally:
-            self._end()
+            self._end(enough)
 
-    def _end(self) -> None:
+    def _end(self, enough: bool) -> None:
         """
         A turn ends: what is left is for the next one.
-        """
-        if self.posted and self._call is None:
-            self._call = self.reactor.callLater(0, self.turn)
 
-    def _tellPosted(self) -> None:
-        # What a handler posts is for a later round: this one ends.
-        fds = list(self.posted)
-        for fd in fds:
-            due = self.posted.pop(fd, None)
-            if due is not None:
-                try:
-                    due[0]._as_ready(due[1])
-                except BaseException:
-                    due[0]._as_crashed()
-        if self.enough:
-            self._spared.update(fds)
+        @param enough: what L{_begin} said.
+        """
+        self.enough = self.enough or enough
+        if not self._isDue():
+            self._uncall()
+        else:
+            self._callLater()
 
     def overtaken(self, descriptor: SocketDescriptor, bits: int) -> None:
         fd = descriptor._as_fd

@@ -34,6 +34,9 @@ class ReactorWindow(BaseWindow):
 
     reactor: CAsyncReactor
 
+    # Each turn of this reactor is one of the window.
+    _callsWithin = False
+
     def __init__(self, reactor: CAsyncReactor, thread: int, gone: Callable[[], object]) -> None:
         super().__init__(reactor, thread, gone)
         self._register = reactor.watch

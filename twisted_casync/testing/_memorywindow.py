@@ -49,16 +49,9 @@ class MemoryWindow(ConduitWindow):
             return
         self._begin()
         if self.posted:
-            self.tell([], nobody)
+            self.tellPosted(1)
         else:
             batch = self._ready(1)
             if batch:
                 self.tell(batch, nobody)
-        self._end()
-
-    def _tellPosted(self) -> None:
-        descriptor, bits = self.posted.pop(next(iter(self.posted)))
-        try:
-            descriptor._as_ready(bits)
-        except BaseException:
-            descriptor._as_crashed()
+        self._end(False)
