@@ -15,7 +15,7 @@ from _errors_every import CALLS, RECEIVING, SENDING, calling, connected, created
 from _errortable import STAGES, Failing, fault, injected, meaningless, provoked, restore
 from _faults import failing, script
 from _reactors import LIMIT, Recorder, must
-from _resolvers import Never
+from _resolvers import Book
 from _streams import LOCALHOST, fill, listening, reset
 
 from twisted_casync import (
@@ -43,6 +43,7 @@ from twisted_casync import (
     WSAEOPNOTSUPP,
     WSAESHUTDOWN,
     WSAEWOULDBLOCK,
+    WSAHOST_NOT_FOUND,
     CAsyncSocket,
     GetLastError,
 )
@@ -328,14 +329,38 @@ def sentUntilFull(reactor: Any, member: str) -> Iterator[Failing]:
 @provoked(
     TO,
     WSAEWOULDBLOCK,
-    "There is no room for more, or the host is a name that is still being looked up.",
+    "There is no room for more; too many datagrams wait until a host name is looked up.",
     "No failure: send the same in `OnSend`.",
 )
 def sentToAName(reactor: Any, member: str) -> Iterator[Failing]:
-    reactor.installNameResolver(Never())
+    book = Book(reactor)
     with datagrams(reactor) as (subject, peer):
-        yield Failing(subject, lambda: getattr(subject, member)(b"x", None, 7, "server.invalid"))
-        must(getattr(subject, member)(b"x", None, peer.getsockname()))
+        send = getattr(subject, member)
+        for _ in range(64):
+            must(send(b"x", None, 7, "server.invalid"))
+        yield Failing(subject, lambda: send(b"x", None, 7, "server.invalid"))
+        book.answer()
+        assert send(b"x", None, peer.getsockname()) == SOCKET_ERROR and GetLastError() == WSAHOST_NOT_FOUND
+        must(send(b"x", None, peer.getsockname()))
+
+
+@provoked(
+    f"{SENDING} Receive {FROM}",
+    WSAHOST_NOT_FOUND,
+    "The host name of an earlier `SendTo` has no address. What was sent to it is lost. `OnReceive` tells it too.",
+    "It is said once.",
+    further=True,
+)
+def sentToANameBefore(reactor: Any, member: str) -> Iterator[Failing]:
+    Book(reactor, late=False)
+    with datagrams(reactor) as (subject, peer):
+        must(subject.Connect(peer.getsockname()))
+        must(subject.SendTo(b"x", None, 7, "server.invalid"))
+        arguments: Any = (bytearray(1),) if member.startswith("Receive") else (b"x",)
+        if member in TO.split():
+            arguments = (b"x", None, peer.getsockname())
+        yield Failing(subject, lambda: getattr(subject, member)(*arguments))
+        must(subject.Send(b"x"))
 
 
 @provoked(SENDING, WSAEMSGSIZE, "The datagram is longer than 65507 bytes (IPv4). None of it was sent.", "Send less.")
@@ -358,7 +383,7 @@ def sentWithAnUnknownFlag(reactor: Any, member: str) -> Iterator[Failing]:
 @provoked(
     TO,
     WSAEINVAL,
-    "There is no such host, the text can't be a host name, or the port is none of 0 to 65535. Or an unknown flag.",
+    "The text can't be a host name, or the port is none of 0 to 65535. Or an unknown flag.",
 )
 def sentToABadHost(reactor: Any, member: str) -> Iterator[Failing]:
     with STAGES[member](reactor, member) as (subject, call):

@@ -421,7 +421,7 @@ def test_send_to_waits_for_the_name(way: str) -> None:
         assert isinstance(await caught(near.SendTo(b"again", None, portOf(far), LOCALHOST)), WinsockBusy)
         assert await sending == 5
         assert await far.Receive() == b"hello"
-        assert isinstance(await caught(near.SendTo(b"x", None, 7, "no-such-host.invalid")), WinsockArgumentError)
+        assert isinstance(await caught(near.SendTo(b"x", None, 7, "no-such-host.invalid")), WinsockNameError)
 
     played(way, program)
 

@@ -4,7 +4,6 @@ Names instead of addresses, on every reactor: nothing blocks, and every address 
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -292,82 +291,3 @@ def test_a_name_waits_until_its_reactor_runs_and_an_address_does_not(way: str) -
         assert named.told[:2] == told("OnConnect", "OnSend")
         for one in (listener, named, numbered):
             one.Close()
-
-
-# -- datagrams
-
-
-def receiver() -> tuple[socket.socket, int]:
-    """A plain datagram socket, and its port."""
-    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    made.settimeout(10)
-    made.bind((LOCALHOST, 0))
-    return made, made.getsockname()[1]
-
-
-@pytest.mark.parametrize("late", [True, False], ids=["answered-later", "answered-at-once"])
-@played
-def test_SendTo_by_name_would_block_until_OnSend(reactor: Any, late: bool) -> Script:
-    book = Book(reactor, "::1", LOCALHOST, late=late)
-    there, port = receiver()
-    other, otherPort = receiver()
-    sender = Recorder(reactor)
-    must(sender.Create(0, SOCK_DGRAM))
-    with there, other:
-        yield lambda: sender.told == told("OnSend")
-        assert sender.SendTo(b"first", 5, port, HOST) == SOCKET_ERROR
-        assert GetLastError() == WSAError.WSAEWOULDBLOCK
-        if late:
-            assert sender.SendTo(b"first", 5, port, HOST) == SOCKET_ERROR
-            assert GetLastError() == WSAError.WSAEWOULDBLOCK
-            yield turns()
-            assert sender.told == told("OnSend")
-            book.answer()
-        yield lambda: len(sender.told) >= 2
-        yield turns()
-        assert sender.told == told("OnSend", "OnSend")
-        assert sender.SendTo(b"first", 5, port, HOST) == 5
-        assert there.recv(100) == b"first"
-        # It is known now, for every port.
-        assert sender.SendTo(b"second", 6, otherPort, HOST) == 6
-        assert other.recv(100) == b"second"
-    assert book.asked == [(HOST, [IPv4Address], "UDP")]
-
-
-@played
-def test_SendTo_a_name_without_an_address_fails_once_that_is_known(reactor: Any) -> Script:
-    book = Book(reactor)
-    there, port = receiver()
-    sender = Recorder(reactor)
-    must(sender.Create(0, SOCK_DGRAM))
-    with there:
-        yield lambda: sender.told == told("OnSend")
-        assert sender.SendTo(b"x", 1, port, HOST) == SOCKET_ERROR
-        assert GetLastError() == WSAError.WSAEWOULDBLOCK
-        book.answer()
-        yield lambda: len(sender.told) >= 2
-        assert sender.SendTo(b"x", 1, port, HOST) == SOCKET_ERROR
-        assert GetLastError() == WSAError.WSAEINVAL
-        # It was told so; if it tries again, it is looked up again.
-        book.addresses = (LOCALHOST,)
-        assert sender.SendTo(b"x", 1, port, HOST) == SOCKET_ERROR
-        assert GetLastError() == WSAError.WSAEWOULDBLOCK
-        book.answer()
-        yield lambda: len(sender.told) >= 3
-        assert sender.SendTo(b"x", 1, port, HOST) == 1
-        assert there.recv(100) == b"x"
-
-
-@played
-def test_Close_while_SendTo_looks_a_name_up_ends_it(reactor: Any) -> Script:
-    book = Book(reactor, LOCALHOST)
-    sender = Recorder(reactor)
-    must(sender.Create(0, SOCK_DGRAM))
-    assert sender.SendTo(b"x", 1, 7, HOST) == SOCKET_ERROR
-    sender.Close()
-    must(sender.Create(0, SOCK_DGRAM))
-    yield lambda: sender.told == told("OnSend")
-    book.answer()
-    yield turns()
-    # The new socket has not asked.
-    assert sender.told == told("OnSend")

@@ -15,9 +15,18 @@ from ._awaiting import PENDING, Try, failed, refusal
 from ._casyncsocket import CAsyncSocket
 from ._notify import ACCEPT, CONNECT, CONNECTED, OOB, READ, WRITE
 from ._reading import LARGEST, Reading
-from ._sockaddr import SockAddr
+from ._sockaddr import HostName, SockAddr
 from .errors import winsockError
-from .winsock import FD_ALL_EVENTS, MSG_OOB, SOCK_STREAM, SOCKET_ERROR, GetLastError, WSAError
+from .winsock import (
+    FD_ALL_EVENTS,
+    MSG_OOB,
+    SOCK_DGRAM,
+    SOCK_STREAM,
+    SOCKET_ERROR,
+    GetLastError,
+    SetLastError,
+    WSAError,
+)
 
 __all__ = ["CSocket"]
 
@@ -300,11 +309,46 @@ class CSocket(Reading):
         @return: a Deferred of the number of bytes.  It fails with the errors of C{CAsyncSocket.SendTo} but
             C{WSAEWOULDBLOCK}.
         """
-        return self._as_sendAll(
-            lpBuf,
-            nBufLen,
-            lambda view: self._as_SendTo(view, None, nHostPort, lpszHostAddress, nFlags),
-        )
+        answers: list[bool | None] = []
+
+        def send(view: memoryview) -> int:
+            try:
+                to = self._as_whereTo(nHostPort, lpszHostAddress, answers)
+            except Rejected as rejected:
+                SetLastError(rejected.code)
+                return SOCKET_ERROR
+            if to is None:
+                return self._as_SendTo(view, None, nHostPort, lpszHostAddress, nFlags)
+            return self._as_SendTo(view, None, to, None, nFlags)
+
+        return self._as_sendAll(lpBuf, nBufLen, send)
+
+    def _as_whereTo(self, nHostPort: Any, lpszHostAddress: Any, answers: list[bool | None]) -> SockAddr | None:
+        """
+        Where an awaited SendTo to a host name goes.
+
+        @param answers: L{None} when the name is looked up, and whether that has found an address when it has ended.
+        @return: the address; L{None} where no name is given.
+        @raise Rejected: C{WSAEWOULDBLOCK}, it is being looked up; C{WSAHOST_NOT_FOUND}.
+        """
+        sock = self._as_usable()
+        to = self._as_destination(nHostPort, lpszHostAddress) if sock.type == SOCK_DGRAM else None
+        if not isinstance(to, HostName):
+            return None
+        queue = self._as_sendQueue(sock)
+        if not answers and isinstance(queue.addressOf(to), HostName):
+
+            def answered(found: bool) -> None:
+                answers.append(found)
+                self._as_rules.reenable(WRITE)
+                self._as_settle()
+
+            answers.append(None)
+            self._as_ask(queue, to.host, answered)
+        where = queue.addressOf(to)
+        if isinstance(where, HostName):
+            raise Rejected(WSAError.WSAHOST_NOT_FOUND if False in answers else WSAError.WSAEWOULDBLOCK)
+        return where
 
     SendToEx = SendTo  # type: ignore[assignment]  # as for ReceiveFromEx
 

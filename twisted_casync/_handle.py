@@ -273,7 +273,11 @@ class Handle(Transfer):
 
     @member(INVALID_SOCKET)
     def Detach(self) -> int:
-        self._as_usable()
+        queue, mine = self._as_queue, self._as_usable()
+        if queue is not None and queue.isWaiting():
+            # The handle is another's from now on; a conduit can be shared, but not duplicated.
+            shared = isinstance(mine, Conduit)
+            queue.outlive(mine if shared else mine.dup(), not shared)
         blocking = self._as_blocking
         sock = self._as_release()
         if sock is None:

@@ -12,11 +12,11 @@ import struct
 from typing import Any, Final
 
 from ._connecting import Attempt, failureOf
-from ._lookup import Lookup
 from ._notify import CLOSED, CONNECTED, CONNECTING, DATAGRAM, UNNAMED, Notifications, Phase
 from ._observe import observers, opened
 from ._options import Settings
 from ._readiness import RELEASED, Window
+from ._sendqueue import SendQueue
 from ._sockaddr import SockAddr
 from ._urgent import passUrgent
 from .winsock import WSAError
@@ -50,7 +50,7 @@ class SocketOwner:
         "_as_offered",
         "_as_peer",
         "_as_phase",
-        "_as_names",
+        "_as_queue",
         "_as_rules",
         "_as_sending",
         "_as_settings",
@@ -87,7 +87,7 @@ class SocketOwner:
         self._as_fresh = 0
         # What that is to be set to; 0 where a Receive has to look first, or the rules have to be asked.
         self._as_fast = 0
-        # The thread that may send; 0 where no Send can succeed.
+        # The thread that may send; 0 where no Send can succeed, and where one has to wait behind others.
         self._as_sending = 0
         # ENDED, FAILED, HUNG_UP: how the connection ended, as far as the kernel has told.
         self._as_ended = 0
@@ -103,8 +103,8 @@ class SocketOwner:
         self._as_urgent = b""
         self._as_peer: SockAddr | None = None
         self._as_attempt: Attempt | None = None
-        # What SendTo has looked up: an address, an empty one for a name that has none, the lookup under way.
-        self._as_names: dict[str, SockAddr | Lookup] | None = None
+        # What SendTo has taken and looks the names up of; None of a socket that has sent to no name.
+        self._as_queue: SendQueue | None = None
         # The address that ReceiveFrom gave last: a SendTo to it needs no check.
         self._as_source: SockAddr | None = None
         self._as_settings: Settings | None = None
@@ -154,6 +154,8 @@ class SocketOwner:
         self._as_phase = phase
         self._as_rules.enter(phase)
         self._as_sending = self._as_thread if phase in _SENDING else 0
+        if self._as_queue is not None and not self._as_queue.isIdle():
+            self._as_sending = 0
 
     def _as_moved(self, thread: int) -> None:
         """
@@ -187,9 +189,12 @@ class SocketOwner:
 
         @param abort: reset the connection.
         """
-        holed = self._as_holed
+        holed, queue = self._as_holed, self._as_queue
         sock = self._as_release()
         if sock is None:
+            return
+        if queue is not None and queue.isWaiting() and not abort:
+            queue.outlive(sock, True)
             return
         try:
             if holed:

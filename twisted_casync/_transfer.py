@@ -9,22 +9,18 @@ C{FD_WRITE}.  (Windows' sends are never short; a program that was written there 
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
 from threading import get_ident
 from typing import Any, Final
 
-from ._arguments import Rejected, filled, integer, sent, unmade
-from ._descriptor import SocketDescriptor
+from ._arguments import Rejected, filled, integer, sent
+from ._destination import Destination
 from ._ioctl import atMark
 from ._lasterror import inError
-from ._lookup import Lookup
-from ._notify import CONNECTED, DATAGRAM, OOB, READ, REENABLED_BY, UNNAMED
+from ._notify import CONNECTED, DATAGRAM, OOB, READ, REENABLED_BY, UNNAMED, WRITE
 from ._readiness import READABLE
-from ._sockaddr import UNIX, HostName, SockAddr, isEmpty, isSockAddr, named, portNumber, sized, sockaddr
-from ._threads import isInitialised
+from ._sockaddr import UNIX, HostName, SockAddr, sized
 from ._urgent import takeUrgent
 from .winsock import (
-    AF_INET,
     SOCK_DGRAM,
     SOCKET_ERROR,
     MessageFlag,
@@ -45,9 +41,7 @@ _WHOLE: Final = int(socket.MSG_TRUNC)
 _NO_SIGNAL: Final = int(socket.MSG_NOSIGNAL)
 _RECEIVED: Final = REENABLED_BY["Receive"]
 _RECEIVED_URGENT: Final = REENABLED_BY["Receive of urgent data"]
-_BLOCKED: Final = REENABLED_BY["Send that would have blocked"]
 _NO_ERROR: Final = WSAError.NO_ERROR
-_BROADCAST: Final = "255.255.255.255"
 
 _OF_THE_CALL: Final = (
     # Nearly always it is this one.
@@ -73,28 +67,12 @@ class _Truncated(Exception):
         self.source = source
 
 
-class Transfer(SocketDescriptor):
+class Transfer(Destination):
     """
     A descriptor that data is received from and sent to.
     """
 
     __slots__ = ()
-
-    def _as_usable(self) -> socket.socket:
-        """
-        @return: the socket.
-        @raise Rejected: C{WSAENOTSOCK}, there is none; C{WSANOTINITIALISED}, this is not its thread.
-        @raise TypeError: the object was never made: its class has an C{__init__} that calls no other.
-        """
-        try:
-            sock = self._as_sock
-        except AttributeError:
-            raise unmade(self) from None
-        if sock is None:
-            raise Rejected(WSAError.WSAENOTSOCK if isInitialised() else WSAError.WSANOTINITIALISED)
-        if get_ident() != self._as_thread:
-            raise Rejected(WSAError.WSANOTINITIALISED)
-        return sock
 
     # -- receiving
 
@@ -221,8 +199,17 @@ class Transfer(SocketDescriptor):
             if flags & _OOB:
                 raise Rejected(WSAError.WSAEOPNOTSUPP)
             if self._as_error is not None:
-                code, self._as_error = self._as_error, None
-                raise Rejected(code)
+                raise Rejected(self._as_failedLater(self._as_error))
+
+    def _as_failedLater(self, code: WSAError) -> WSAError:
+        """
+        @param code: an error of a datagram that was sent, or taken, before.
+        @return: the same, which no other call fails with.
+        """
+        self._as_error = None
+        if self._as_queue is not None:
+            self._as_queue.failure = None
+        return code
 
     def _as_receive_stream(self, sock: socket.socket, view: memoryview, flags: int) -> int:
         if flags & _OOB:
@@ -360,9 +347,7 @@ class Transfer(SocketDescriptor):
                 return self._as_send(lpBuf, None, 0, nHostPort)
         try:
             sock = self._as_usable()
-            to = None
-            if sock.type == SOCK_DGRAM:
-                to = self._as_destination(nHostPort, lpszHostAddress)
+            to = self._as_destination(nHostPort, lpszHostAddress) if sock.type == SOCK_DGRAM else None
         except Rejected as rejected:
             SetLastError(rejected.code)
             return SOCKET_ERROR
@@ -373,7 +358,7 @@ class Transfer(SocketDescriptor):
     ) -> int:
         return self.SendTo(lpBuf, nBufLen, nHostPort, lpszHostAddress, nFlags)
 
-    def _as_send(self, lpBuf: Any, nBufLen: int | None, nFlags: int, to: SockAddr | None) -> int:
+    def _as_send(self, lpBuf: Any, nBufLen: int | None, nFlags: int, to: SockAddr | HostName | None) -> int:
         """
         Any send, in any state.
         """
@@ -382,6 +367,10 @@ class Transfer(SocketDescriptor):
             flags = integer(nFlags, "nFlags")
             view = sent(lpBuf, nBufLen)
             self._as_sendable(flags)
+            if isinstance(to, HostName) or self._as_queue is not None:
+                waits, to = self._as_inOrder(sock, view, flags, to)
+                if waits:
+                    return len(view)
             if to is None:
                 count = sock.send(view, flags | _NO_SIGNAL)
             else:
@@ -395,6 +384,10 @@ class Transfer(SocketDescriptor):
         except OSError as error:
             return self._as_unsent(error)
         return SOCKET_ERROR
+
+    @staticmethod
+    def _as_sendNow(sock: socket.socket, data: bytes, flags: int, to: SockAddr) -> None:
+        sock.sendto(data, flags | _NO_SIGNAL, to)
 
     def _as_unsent(self, error: OSError) -> int:
         """
@@ -422,71 +415,14 @@ class Transfer(SocketDescriptor):
         phase = self._as_phase
         if phase not in (CONNECTED, DATAGRAM, UNNAMED):
             raise Rejected(WSAError.WSAENOTCONN)
-        if not self._as_sending:
+        queue = self._as_queue
+        if not self._as_sending and (queue is None or not self._as_rules.possible & WRITE):
             raise Rejected(WSAError.WSAESHUTDOWN)
+        if queue is not None and queue.failure is not None:
+            raise Rejected(self._as_failedLater(queue.failure))
         if flags & _PEEK:
             raise Rejected(WSAError.WSAEOPNOTSUPP)
         if flags & ~(_OOB | _DONTROUTE):
             raise Rejected(WSAError.WSAEINVAL)
         if flags & _OOB and phase is not CONNECTED:
             raise Rejected(WSAError.WSAEOPNOTSUPP)
-
-    # -- where a datagram goes
-
-    def _as_destination(self, nHostPort: Any, lpszHostAddress: Any) -> SockAddr:
-        """
-        The address of a SendTo, of either overload.
-
-        @raise Rejected: there is none; C{WSAEWOULDBLOCK}, it is being looked up.
-        """
-        if isSockAddr(nHostPort):
-            sized(self._as_family, lpszHostAddress, "nSockAddrLen")
-            address = sockaddr(self._as_family, nHostPort, "lpSockAddr")
-        else:
-            port = portNumber(nHostPort, "nHostPort")
-            if lpszHostAddress is None:
-                if self._as_family != AF_INET:
-                    # Broadcast is IPv4's.
-                    raise Rejected(WSAError.WSAEINVAL)
-                return _BROADCAST, port
-            address = named(self._as_family, lpszHostAddress, port, "lpszHostAddress")
-        if isinstance(address, HostName):
-            address = self._as_named(address.host, address.port)
-        if isEmpty(address):
-            raise Rejected(WSAError.WSAEADDRNOTAVAIL)
-        return address
-
-    def _as_named(self, host: str, port: int) -> SockAddr:
-        """
-        The address of a name that was looked up before; else it is looked up, and OnSend says when that is done.
-        """
-        if self._as_names is None:
-            self._as_names = {}
-        names = self._as_names
-        known = names.get(host)
-        if known is not None and not isinstance(known, Lookup):
-            if not known:
-                del names[host]
-                raise Rejected(WSAError.WSAEINVAL)
-            return (known[0], port, *known[2:])
-
-        def then(lookup: Lookup, found: Sequence[SockAddr]) -> None:
-            if self._as_names is names and names.get(host) is lookup:
-                names[host] = found[0] if found else ()
-                self._as_rules.reenable(_BLOCKED)
-                self._as_settle()
-
-        if known is None:
-            names[host] = asked = Lookup(port, then)
-            try:
-                asked.start(self._as_reactor(), host, self._as_family, SOCK_DGRAM)
-            except Rejected:
-                del names[host]
-                raise
-        raise Rejected(WSAError.WSAEWOULDBLOCK)
-
-    def _as_reactor(self) -> Any:
-        """
-        The reactor of an open socket.
-        """
-        return self._as_window.reactor if self._as_window is not None else None

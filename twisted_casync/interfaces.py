@@ -332,7 +332,7 @@ class IAsyncSocket(IAsyncSocketNotifications):
             Errors: WSAEWOULDBLOCK (nothing has arrived), WSAENOTCONN, WSAEOPNOTSUPP (MSG_OOB, not a stream),
             WSAESHUTDOWN (after ShutDown of receives), WSAEMSGSIZE, WSAEFAULT (nBufLen), WSAEINVAL (not bound;
             MSG_OOB while SO_OOBINLINE is on), WSAECONNABORTED, WSAECONNRESET (also if nobody is at a
-            connected datagram socket's peer address).
+            connected datagram socket's peer address), WSAHOST_NOT_FOUND (as for SendTo).
         @see: CAsyncSocket::Receive"""
 
     def ReceiveFrom(
@@ -347,7 +347,7 @@ class IAsyncSocket(IAsyncSocketNotifications):
         @return: (count, SOCKADDR or None), or (SOCKET_ERROR, None).
             Errors: WSAEWOULDBLOCK, WSAEFAULT (nBufLen; lpSockAddrLen is too small), WSAEINVAL (not bound),
             WSAENOTCONN (a stream), WSAEOPNOTSUPP (MSG_OOB, not a stream), WSAESHUTDOWN, WSAEMSGSIZE,
-            WSAECONNABORTED, WSAECONNRESET.
+            WSAECONNABORTED, WSAECONNRESET, WSAHOST_NOT_FOUND (as for SendTo).
         @see: CAsyncSocket::ReceiveFrom, which writes the address; for IPv6 see ReceiveFromEx."""
 
     def ReceiveFromEx(
@@ -358,7 +358,7 @@ class IAsyncSocket(IAsyncSocketNotifications):
         @return: (count, SOCKADDR or None), or (SOCKET_ERROR, None).
             Errors: WSAEWOULDBLOCK, WSAEFAULT (nBufLen; lpSockAddrLen is too small), WSAEINVAL (not bound),
             WSAENOTCONN (a stream), WSAEOPNOTSUPP (MSG_OOB, not a stream), WSAESHUTDOWN, WSAEMSGSIZE,
-            WSAECONNABORTED, WSAECONNRESET.
+            WSAECONNABORTED, WSAECONNRESET, WSAHOST_NOT_FOUND (as for SendTo).
         @see: CAsyncSocket::ReceiveFromEx. MFC's code may find a host name; the reference wants numbers."""
 
     def Send(lpBuf: Buffer, nBufLen: int | None = None, nFlags: int = 0) -> int:
@@ -371,7 +371,7 @@ class IAsyncSocket(IAsyncSocketNotifications):
             Errors: WSAEWOULDBLOCK (no room), WSAEACCES (a broadcast address without SO_BROADCAST), WSAEFAULT
             (nBufLen), WSAENETRESET, WSAENOBUFS, WSAENOTCONN, WSAEOPNOTSUPP (MSG_OOB, not a stream),
             WSAESHUTDOWN (after ShutDown of sends), WSAEMSGSIZE (too long a datagram; none was sent),
-            WSAEINVAL, WSAECONNABORTED, WSAECONNRESET.
+            WSAEINVAL, WSAECONNABORTED, WSAECONNRESET, WSAHOST_NOT_FOUND (as for SendTo).
         @see: CAsyncSocket::Send. Windows takes all or nothing; here it can be a part, and OnSend follows."""
 
     def SendTo(
@@ -384,21 +384,22 @@ class IAsyncSocket(IAsyncSocketNotifications):
         tells which.
 
         An unbound socket is bound by this. On a connected stream the address is ignored. A host name is
-        looked up by the reactor without blocking: the call returns SOCKET_ERROR with WSAEWOULDBLOCK, OnSend
-        tells when the answer is there, and then the same call goes through.
+        looked up by the reactor without blocking: the datagram is taken and leaves when the address is known,
+        and what is sent after it leaves after it. If there is none, the next call that sends or receives
+        fails with WSAHOST_NOT_FOUND.
 
         @param lpBuf: the data.
         @param nBufLen: how much of it, in bytes; None for all.
         @param nHostPort: the receiver's port.
-        @param lpszHostAddress: an address in numbers, or a host name; None for a broadcast to
-            255.255.255.255, which takes SO_BROADCAST.
+        @param lpszHostAddress: an address in numbers, or a host name, which a SOCKADDR may have too; None for
+            a broadcast to 255.255.255.255, which takes SO_BROADCAST.
         @param nFlags: MSG_DONTROUTE, or MSG_OOB on a stream, as for Send.
         @return: the number of bytes taken, or SOCKET_ERROR.
             Errors: WSAEWOULDBLOCK, WSAEACCES (a broadcast without SO_BROADCAST), WSAEFAULT (nBufLen;
             nSockAddrLen is too small), WSAEINVAL (the port, or the host name), WSAENETRESET, WSAENOBUFS,
             WSAENOTCONN (a stream), WSAEOPNOTSUPP (MSG_OOB, not a stream), WSAESHUTDOWN, WSAEMSGSIZE,
             WSAECONNABORTED, WSAECONNRESET, WSAEADDRNOTAVAIL, WSAEAFNOSUPPORT, WSAEDESTADDRREQ,
-            WSAENETUNREACH.
+            WSAENETUNREACH, WSAHOST_NOT_FOUND (an earlier one's name has no address).
         @see: CAsyncSocket::SendTo, which waits for the lookup of a name; for IPv6 see SendToEx."""
 
     def SendToEx(
@@ -411,7 +412,7 @@ class IAsyncSocket(IAsyncSocketNotifications):
             nSockAddrLen is too small), WSAEINVAL (the port, or the host name), WSAENETRESET, WSAENOBUFS,
             WSAENOTCONN (a stream), WSAEOPNOTSUPP (MSG_OOB, not a stream), WSAESHUTDOWN, WSAEMSGSIZE,
             WSAECONNABORTED, WSAECONNRESET, WSAEADDRNOTAVAIL, WSAEAFNOSUPPORT, WSAEDESTADDRREQ,
-            WSAENETUNREACH.
+            WSAENETUNREACH, WSAHOST_NOT_FOUND (an earlier one's name has no address).
         @see: CAsyncSocket::SendToEx. IPv6 knows no broadcast: its sockets need a host."""
 
     def SetSockOpt(
