@@ -11,9 +11,10 @@ from typing import Any
 from unittest import skip
 
 import pytest
+import twisted
 from twisted.internet.test.reactormixins import ReactorBuilder
 
-__all__ = ["suitesOf"]
+__all__ = ["TCP", "suitesOf"]
 
 _PATIENCE = 30.0
 """The seconds that one of their tests may take; trial's own limit is 120, and most need a hundredth of a second."""
@@ -46,6 +47,11 @@ def _made(name: str, reactor: str) -> dict[str, Any]:
                 made.update(getattr(module, builder).makeTestCaseClasses())
     return made
 
+
+TCP = 109 if tuple(map(int, twisted.__version__.split(".")[:2])) >= (26, 10) else 87
+"""
+How many tests C{test_tcp} has for one reactor at the least: Twisted 26.10 added some.
+"""
 
 _STARTING_PROGRAMS = ("test_process", "test_stdio")
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from _suites import suitesOf
+from _suites import TCP, suitesOf
 from _view_reactors import NAMES
 
 # They call what Twisted and pyOpenSSL advise against, on purpose.
@@ -29,7 +29,7 @@ def _somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-MODULES = {"test_fdset": 11, "test_newtls": 4, "test_socket": 8, "test_tcp": 109, "test_tls": 22, "test_udp": 36}
+MODULES = {"test_fdset": 11, "test_newtls": 4, "test_socket": 8, "test_tcp": TCP, "test_tls": 22, "test_udp": 36}
 """The modules of C{twisted.internet.test}, and how many tests each has for one reactor at the least."""
 
 LEFT_OUT = {

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from _suites import suitesOf
+from _suites import TCP, suitesOf
 
 REACTORS = ("twisted_casync.reactor.CAsyncReactor", "_busy_reactor.BusyCAsyncReactor")
 
@@ -29,7 +29,7 @@ MODULES = {
     "test_process": 38,
     "test_socket": 8,
     "test_stdio": 6,
-    "test_tcp": 109,
+    "test_tcp": TCP,
     "test_threads": 9,
     "test_time": 2,
     "test_tls": 22,

@@ -17,10 +17,10 @@ PAUSE = 1.0
 class Seldom:
     """Says the first at once, and of those that follow within a second the last one, with their number.
 
-    log: where to.
-    text: the line, in the format of twisted.logger; the number of those that it stands for is put behind it.
-    clock: what to measure the second with.
-    level: of twisted.logger.LogLevel.
+    @param log: where to.
+    @param text: the line, in the format of twisted.logger; the number of those that it stands for is put behind it.
+    @param clock: what to measure the second with.
+    @param level: of twisted.logger.LogLevel.
     """
 
     def __init__(self, log: Logger, text: str, clock: IReactorTime, level: Any = LogLevel.warn) -> None:
@@ -67,8 +67,8 @@ class Seldom:
 class SeldomLog:
     """Several such lines, of which none keeps another from being said.
 
-    log: where to.
-    clock: called for what measures the seconds, when something is said for the first time.
+    @param log: where to.
+    @param clock: called for what measures the seconds, when something is said for the first time.
     """
 
     def __init__(self, log: Logger, clock: Callable[[], IReactorTime]) -> None:
@@ -79,9 +79,9 @@ class SeldomLog:
     def say(self, text: str, level: Any = LogLevel.warn, **fields: Any) -> None:
         """Something has happened once more, which a peer can have happen as often as it likes.
 
-        text: the same each time, in the format of twisted.logger; what differs is in the fields.
-        level: of twisted.logger.LogLevel.
-        fields: of the event; those of the last one are logged.
+        @param text: the same each time, in the format of twisted.logger; what differs is in the fields.
+        @param level: of twisted.logger.LogLevel.
+        @param fields: of the event; those of the last one are logged.
         """
         line = self._lines.get(text)
         if line is None:

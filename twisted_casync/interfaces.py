@@ -3,22 +3,22 @@
 The docstrings here are the only ones: an implementation copies them, so C{help(CAsyncSocket.Accept)} shows
 them. How to read them:
 
-- After a failure a member returns False, None or SOCKET_ERROR, and L{IAsyncSocket.GetLastError} has the code.
-  What Winsock would refuse at run time is such a code. What C++ would not compile (a str as a buffer, a float
-  as a port) is a TypeError that names the parameter.
-- WSANOTINITIALISED, WSAENETDOWN, WSAEINPROGRESS and WSAENOTSOCK belong to every member; below each lists its
-  own. WSANOTINITIALISED: called from a thread that is not the socket's. WSAENOTSOCK: the object has no open
-  socket. WSAEINPROGRESS: another call of the socket is waiting, which in a class whose calls never wait
-  cannot be.
-- A SOCKADDR is a tuple as the socket module writes it, (host, port) or (host, port, flow, scope), or the path
-  of a UNIX socket; where one is taken, Twisted's IPv4Address, IPv6Address and UNIXAddress will do. A length
-  beside it is that of the C structure in bytes (16 for IPv4, 28 for IPv6, 110 for UNIX): left out it is
-  right, smaller is WSAEFAULT.
-- A port is an integer from 0 to 65535; another number is WSAEINVAL.
-- A buffer to fill is any writable contiguous buffer (bytearray, memoryview, array), filled in place without a
-  copy; a buffer to send is any contiguous one. nBufLen is in bytes; None is the whole buffer, more than it
-  holds is WSAEFAULT.
-- C{@see} names the section of the MFC reference that a member stands for, and says where C++ differs.
+ - After a failure a member returns False, None or SOCKET_ERROR, and L{IAsyncSocket.GetLastError} has the code.
+   What Winsock would refuse at run time is such a code. What C++ would not compile (a str as a buffer, a float
+   as a port) is a TypeError that names the parameter.
+ - WSANOTINITIALISED, WSAENETDOWN, WSAEINPROGRESS and WSAENOTSOCK belong to every member; below each lists its
+   own. WSANOTINITIALISED: called from a thread that is not the socket's. WSAENOTSOCK: the object has no open
+   socket. WSAEINPROGRESS: another call of the socket is waiting, which in a class whose calls never wait
+   cannot be.
+ - A SOCKADDR is a tuple as the socket module writes it, (host, port) or (host, port, flow, scope), or the path
+   of a UNIX socket; where one is taken, Twisted's IPv4Address, IPv6Address and UNIXAddress will do. A length
+   beside it is that of the C structure in bytes (16 for IPv4, 28 for IPv6, 110 for UNIX): left out it is
+   right, smaller is WSAEFAULT.
+ - A port is an integer from 0 to 65535; another number is WSAEINVAL.
+ - A buffer to fill is any writable contiguous buffer (bytearray, memoryview, array), filled in place without a
+   copy; a buffer to send is any contiguous one. nBufLen is in bytes; None is the whole buffer, more than it
+   holds is WSAEFAULT.
+ - C{@see} names the section of the MFC reference that a member stands for, and says where C++ differs.
 """
 
 from __future__ import annotations

@@ -20,11 +20,11 @@ _QUOTE = r"a colon that belongs to an address is written \:"
 class Arguments:
     """The arguments of one description, by name; an empty one counts as left out.
 
-    scheme: what they are arguments of.
-    names: those that the scheme has, in the order in which they may stand without their name.
-    given: each as [value] or [name, value].
-
     All members raise ValueError, which says what was expected.
+
+    @param scheme: what they are arguments of.
+    @param names: those that the scheme has, in the order in which they may stand without their name.
+    @param given: each as [value] or [name, value].
     """
 
     def __init__(self, scheme: str, names: Sequence[str], given: Sequence[list[str]]) -> None:

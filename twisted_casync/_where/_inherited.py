@@ -33,9 +33,9 @@ _SCHEMES = {
 class Inherited:
     """One socket that was passed.
 
-    index: its place among those that were passed, from 0.
-    name: that of its unit, or FileDescriptorName of the unit's file; "unknown" where none was passed.
-    descriptor: its number in this process.
+    @ivar index: its place among those that were passed, from 0.
+    @ivar name: that of its unit, or FileDescriptorName of the unit's file; "unknown" where none was passed.
+    @ivar descriptor: its number in this process.
     """
 
     index: int

@@ -34,7 +34,7 @@ class CannotListen(CannotListenError):
 class Opened:
     """A listening object, and what else it occupies.
 
-    name: what log lines call the place that it listens at.
+    @ivar name: what log lines call the place that it listens at.
     """
 
     listener: CAsyncSocket
@@ -52,8 +52,8 @@ class Opened:
 class Place(ABC):
     """One place to listen.
 
-    description: as it was written.
-    scheme: what it begins with, in lower case.
+    @ivar description: as it was written.
+    @ivar scheme: what it begins with, in lower case.
     """
 
     description: str
@@ -81,10 +81,10 @@ class Place(ABC):
     def open(self, factory: Callable[[str], CAsyncSocket]) -> Opened:
         """Have a new object listen here.
 
-        factory: called with the place's kind, returns the object, without a socket.
-
-        Raises CannotListen, also for a ValueError of the factory, which means that it has none of that kind;
-        and TypeError for an object that is no CAsyncSocket. Nothing stays open then.
+        @param factory: called with the place's kind, returns the object, without a socket.
+        @raise CannotListen: it can't; or the factory has none of that kind, which a ValueError of it means. Nothing
+            stays open then.
+        @raise TypeError: the object is no CAsyncSocket.
         """
         try:
             listener = factory(self.kind)
@@ -114,9 +114,9 @@ class Place(ABC):
 class BoundPlace(Place):
     """An address that a socket of ours is bound to.
 
-    addrInfo: family, type, protocol, canonical name and address as socket.getaddrinfo gives them, for
+    @ivar addrInfo: family, type, protocol, canonical name and address as socket.getaddrinfo gives them, for
         CreateEx.
-    backlog: how many connections may wait to be accepted; None means as many as the system allows.
+    @ivar backlog: how many connections may wait to be accepted; None means as many as the system allows.
     """
 
     addrInfo: tuple[int, int, int, str, Any]
@@ -146,8 +146,8 @@ class BoundPlace(Place):
 class UnixPlace(BoundPlace):
     """A path in the file system.
 
-    mode: the permissions of the file.
-    lockfile: whether the path is guarded by PATH.lock, as Twisted does.
+    @ivar mode: the permissions of the file.
+    @ivar lockfile: whether the path is guarded by PATH.lock, as Twisted does.
     """
 
     mode: int = 0o666
@@ -163,8 +163,9 @@ class UnixPlace(BoundPlace):
 class InheritedPlace(Place):
     """A socket that systemd has opened: it goes on to take connections while nobody accepts them.
 
-    domain: "INET", "INET6" or "UNIX", where the description says so.
-    index, name: which of those that were passed; one of the two is given.
+    @ivar domain: "INET", "INET6" or "UNIX", where the description says so.
+    @ivar index: which of those that were passed; where it is None, the name says so.
+    @ivar name: its name; where it is None, the index says which it is.
     """
 
     domain: str | None
@@ -216,7 +217,7 @@ class InheritedPlace(Place):
 def nameOf(scheme: str, address: Any) -> str:
     """The name that log lines use, as "tcp 127.0.0.1:7007", "tcp6 [::1]:7007" or "unix /run/echo.sock".
 
-    address: a tuple or path as the socket module writes it.
+    @param address: a tuple or path as the socket module writes it.
     """
     if not isinstance(address, tuple):
         # Linux's names outside of the file system begin with NUL, which is written so.

@@ -33,12 +33,12 @@ _DOMAINS = ("INET", "INET6", "UNIX")
 class Scheme:
     """What one word before the first colon means.
 
-    arguments: their names, in the order in which they may stand without them.
-    parse: called with the description, the scheme and the arguments; returns a Place or raises ValueError,
+    @ivar arguments: their names, in the order in which they may stand without them.
+    @ivar parse: called with the description, the scheme and the arguments; returns a Place or raises ValueError,
         which says what was expected. It opens nothing.
-    kinds: what can be served at such a place.
-    usage: its line in the help of a command, without the word; empty for one that is in the line of another.
-    remark: what stands behind that.
+    @ivar kinds: what can be served at such a place.
+    @ivar usage: its line in the help of a command, without the word; empty for one that is in the line of another.
+    @ivar remark: what stands behind that.
     """
 
     arguments: tuple[str, ...]
@@ -51,7 +51,7 @@ class Scheme:
 def expected(kinds: Container[str] = KINDS) -> str:
     """What a description can be, a line for each scheme.
 
-    kinds: what is served.
+    @param kinds: what is served.
     """
     rows = [(f"{name}:{row.usage}", row.remark) for name, row in _serving(kinds).items() if row.usage]
     return "\n".join(f"{usage:44}{remark and f'({remark})'}".rstrip() for usage, remark in rows)
@@ -64,10 +64,9 @@ def _serving(kinds: Container[str]) -> dict[str, Scheme]:
 def parseWhere(description: str, kinds: Container[str] = KINDS) -> Place:
     """Read one server description.
 
-    kinds: what is served, for the error that names the schemes; the place may be of another kind.
-
-    Returns its Place. Raises ValueError that quotes the description, and says what is wrong with it and what
-    was expected; nothing is looked up and nothing opened.
+    @param kinds: what is served, for the error that names the schemes; the place may be of another kind.
+    @return: its Place; nothing is looked up and nothing opened.
+    @raise ValueError: it quotes the description, and says what is wrong with it and what was expected.
     """
     try:
         scheme, given = read(description)

@@ -19,11 +19,12 @@ __all__ = ["TLSPlace"]
 class TLSPlace(Place):
     """An address where TLS is spoken from the first byte.
 
-    host, port: the address, numeric.
-    backlog: how many connections may wait for their handshake; None means as many as the system allows.
-    files: what tls.serverOptions takes, by its names; None for what is left out.
-
     The files are read once, when the place is checked: what comes later may not be allowed to, or be elsewhere.
+
+    @ivar host: the address, numeric.
+    @ivar port: its port.
+    @ivar backlog: how many connections may wait for their handshake; None means as many as the system allows.
+    @ivar files: what tls.serverOptions takes, by its names; None for what is left out.
     """
 
     host: str

@@ -20,9 +20,9 @@ _log = Logger("casync")
 class UnixPath:
     """The claim on one path.
 
-    path: of the socket.
-    mode: its permissions, set once it is bound.
-    lockfile: False leaves locking, and clearing up after a killed process, to whoever started this one.
+    @param path: of the socket.
+    @param mode: its permissions, set once it is bound.
+    @param lockfile: False leaves locking, and clearing up after a killed process, to whoever started this one.
     """
 
     def __init__(self, path: str, mode: int, lockfile: bool) -> None:

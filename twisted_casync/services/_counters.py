@@ -54,12 +54,17 @@ Override = Callable[..., Any]
 class Counts:
     """What sockets have done so far, at one moment: those of one class, or all.
 
-    accepted: connections, also those that a limit turned away at once. active: those of them that are open.
-    limited: those of them that a limit turned away or ended, by the name of its option ("max-connections").
-    bytesIn, bytesOut: bytes received and sent. receives: calls that received something.
-    notifications: by the name of the handler. failures: handlers that an exception left.
-    wouldBlock: calls that came too early, by the name of the member. errors: other errors that a call left or a
-    notification brought, by the name of the member or handler and that of the code ("WSAECONNRESET").
+    @ivar accepted: connections, also those that a limit turned away at once.
+    @ivar active: those of them that are open.
+    @ivar limited: those of them that a limit turned away or ended, by the name of its option ("max-connections").
+    @ivar bytesIn: bytes received.
+    @ivar bytesOut: bytes sent.
+    @ivar receives: calls that received something.
+    @ivar notifications: by the name of the handler.
+    @ivar failures: handlers that an exception left.
+    @ivar wouldBlock: calls that came too early, by the name of the member.
+    @ivar errors: other errors that a call left or a notification brought, by the name of the member or handler and that
+        of the code ("WSAECONNRESET").
     """
 
     accepted: int = 0
@@ -143,7 +148,7 @@ class _Tally:
 class Counters:
     """An observer of sockets that counts.
 
-    service: the name of the service whose sockets they are.
+    @param service: the name of the service whose sockets they are.
     """
 
     def __init__(self, service: str) -> None:

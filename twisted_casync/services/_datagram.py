@@ -55,7 +55,7 @@ class DatagramResponder(CAsyncSocket):
     def answer(self, data: memoryview) -> bytes | memoryview | None:
         """What to send back; None for nothing.
 
-        data: what has come, good until this returns.
+        @param data: what has come, good until this returns.
         """
         raise NotImplementedError
 

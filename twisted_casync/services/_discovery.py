@@ -29,8 +29,8 @@ GROUP = "twisted_casync.services"
 class Registered:
     """One service that somebody has registered, usable or not.
 
-    name: the word after `twistd casync`; of a file that can't be imported, the file's name.
-    origin: who has registered it.
+    @param name: the word after `twistd casync`; of a file that can't be imported, the file's name.
+    @param origin: who has registered it.
     """
 
     def __init__(self, name: str, origin: str, load: Callable[[], Any], taken: str | None = None) -> None:
@@ -60,7 +60,7 @@ class Registered:
 def registered(shipped: Iterable[Any]) -> Iterator[Registered]:
     """All services, ours first, and of those that have the same name the usable one first.
 
-    shipped: our own. Nothing else is looked for until they have been gone through.
+    @param shipped: our own. Nothing else is looked for until they have been gone through.
     """
     ours = [Registered(one.name, "twisted_casync", _given(one)) for one in shipped]
     yield from ours

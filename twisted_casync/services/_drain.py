@@ -22,7 +22,7 @@ LULL = 0.25
 class Finishing(Protocol):
     """What is drained: a connection that counts its traffic, and that can be ended well or cut off.
 
-    peer: the name of the other end in the log.
+    @ivar peer: the name of the other end in the log.
     """
 
     peer: str
@@ -42,11 +42,11 @@ class Finishing(Protocol):
 class Drain:
     """Waits for connections to finish.
 
-    connections: the live set; whoever removes one from it calls `ended`.
-    clock: what to measure the time with.
-    grace: seconds after which those that still have something to send are reset, and the others ended.
+    @param connections: the live set; whoever removes one from it calls `ended`.
+    @param clock: what to measure the time with.
+    @param grace: seconds after which those that still have something to send are reset, and the others ended.
 
-    done: a Deferred that fires with None when the set is empty.
+    @ivar done: a Deferred that fires with None when the set is empty.
     """
 
     def __init__(self, connections: Set[Finishing], clock: IReactorTime, grace: float) -> None:

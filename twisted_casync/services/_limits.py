@@ -32,14 +32,13 @@ _LOOKS = 4
 class Limits:
     """What a service allows its peers, at all of its places together.
 
-    connections: the most at a time; 0 for no limit; None for as many as the process may have descriptors
+    @ivar connections: the most at a time; 0 for no limit; None for as many as the process may have descriptors
         (RLIMIT_NOFILE, as it is when the service starts), less 64 for other purposes.
-    perAddress: the most at a time from one address, or from one /64 of IPv6, which is what one customer of a
+    @ivar perAddress: the most at a time from one address, or from one /64 of IPv6, which is what one customer of a
         provider has; 0 for no limit. Connections to a UNIX socket have no address.
-    idle: seconds without a byte received or sent after which a connection is ended, at most a quarter later; 0
+    @ivar idle: seconds without a byte received or sent after which a connection is ended, at most a quarter later; 0
         for no limit.
-
-    Raises ValueError for a negative one.
+    @raise ValueError: one is negative.
     """
 
     connections: int | None = None
@@ -72,7 +71,7 @@ class Limitable(Finishing, Protocol):
     def limited(self, limit: str) -> None:
         """Hear that a limit has been met: it is turned away, or going to be ended, by the caller.
 
-        limit: one of LIMITS.
+        @param limit: one of LIMITS.
         """
 
 
@@ -88,11 +87,11 @@ class _Admitted:
 class Limiter:
     """Counts the connections of one service that runs, and keeps them within its limits.
 
-    limits: what is allowed.
-    clock: what to measure time with.
-
     Time without traffic is not measured for each connection: all of them are looked at a few times during it, and
     one whose count of bytes has stayed the same is ended. So a byte costs nothing, and a connection no timer.
+
+    @param limits: what is allowed.
+    @param clock: what to measure time with.
     """
 
     def __init__(self, limits: Limits, clock: IReactorTime) -> None:
@@ -116,9 +115,9 @@ class Limiter:
     def admit(self, connection: Limitable, address: Any, service: str = "") -> bool:
         """Whether a connection that was accepted may stay; the caller closes one that may not.
 
-        connection: it has the name of its peer already.
-        address: the peer, as the socket module writes it.
-        service: which one it is a connection of, for the log.
+        @param connection: it has the name of its peer already.
+        @param address: the peer, as the socket module writes it.
+        @param service: which one it is a connection of, for the log.
         """
         network = networkOf(address) if self._perAddress else None
         if self._most and self._open >= self._most:
@@ -189,7 +188,7 @@ class Limiter:
 def networkOf(address: Any) -> str | None:
     """What counts as one address: an IPv4 address, a /64 of IPv6; None for a UNIX socket's peer, which has none.
 
-    address: as the socket module writes it.
+    @param address: as the socket module writes it.
     """
     if not isinstance(address, tuple):
         return None

@@ -27,7 +27,7 @@ class LineConnection(StreamConnection):
     A subclass has `lineReceived` and `lineLengthExceeded`. Lines end in LF or CR LF, and are sent with CR LF (RFC 854:
     telnet's). What is no UTF-8, as telnet's commands, and what is not printable is left out.
 
-    greeting: is sent first.
+    @param greeting: is sent first.
     """
 
     __slots__ = ("_leaving", "_partial", "_queue")
@@ -53,7 +53,7 @@ class LineConnection(StreamConnection):
     def sendLine(self, line: bytes) -> None:
         """Have a line sent, after those that wait, by the next `flush`: several lines are sent together.
 
-        line: what `encoded` made of it.
+        @param line: what `encoded` made of it.
         """
         self._queue += line
 

@@ -86,8 +86,8 @@ class MetricsSite(Site):
 def metricsService(counters: Counters, where: str) -> IService:
     """Make a service that answers GET /metrics.
 
-    counters: what to tell of, beside what the process uses.
-    where: a server description of Twisted's; the place is opened when the service is started, as the other
+    @param counters: what to tell of, beside what the process uses.
+    @param where: a server description of Twisted's; the place is opened when the service is started, as the other
         services' are, and twisted.internet.error.CannotListenError is raised when it can't be.
     """
     registry = CollectorRegistry()

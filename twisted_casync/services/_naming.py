@@ -22,11 +22,11 @@ class Unusable(Exception):
 def resolve(name: str) -> Any:
     """Import what a dotted name stands for.
 
-    name: "package.module:attribute", as entry points are written; the attribute may be one of an attribute
+    @param name: "package.module:attribute", as entry points are written; the attribute may be one of an attribute
         ("module:Outer.Inner").
-
-    Returns it. Raises Unusable: it is no such name, there is no such module or attribute, or the module
-    could not be imported, whatever it raised; the cause is what it raised.
+    @return: it.
+    @raise Unusable: it is no such name, there is no such module or attribute, or the module could not be imported,
+        whatever it raised; the cause is what it raised.
     """
     module, colon, path = name.partition(":")
     if not colon or not all(part.isidentifier() for part in [*module.split("."), *path.split(".")]):

@@ -29,9 +29,10 @@ _log = Logger("casync")
 def metricsPlace(where: str) -> str:
     """Look whether metrics can be served at a place, as far as that can be told before it is opened.
 
-    where: a server description. Returns it.
-
-    Raises ValueError for one that is none, or no place for HTTP; ModuleNotFoundError without prometheus_client.
+    @param where: a server description.
+    @return: it.
+    @raise ValueError: it is none, or no place for HTTP.
+    @raise ModuleNotFoundError: prometheus_client is missing.
     """
     if find_spec("prometheus_client") is None:
         raise ModuleNotFoundError(
@@ -85,19 +86,19 @@ class ObservedService(MultiService):
     counted and traced are all sockets of the process, so that one is enough for all services together; they are told
     apart by their classes.
 
-    service: an AsyncSocketService, or any service in which sockets are used, a MultiService with several too. It has no
-        parent yet, and does not run.
-    name: what metrics and the status line call it.
-    metrics: where to serve its numbers to Prometheus over HTTP, a server description as
-        "tcp:9090:interface=127.0.0.1"; it needs the extra twisted_casync[metrics]. None: nowhere.
-    status: whether to show, on the last line of the terminal at standard error, how it is doing. The object has to be
-        made before logging begins, as it is in a .tac file.
-    trace: the file to write each call and each notification to, as twisted_casync.trace.Trace does. None: none.
-
     Starting it raises what the service raises; twisted.internet.error.CannotListenError where metrics can't be
     served; OSError for a trace that can't be written. Nothing is observed then. It can be started again.
 
-    Raises ValueError for a bad description, ModuleNotFoundError where prometheus_client is missing.
+    @param service: an AsyncSocketService, or any service in which sockets are used, a MultiService with several too.
+        It has no parent yet, and does not run.
+    @param name: what metrics and the status line call it.
+    @param metrics: where to serve its numbers to Prometheus over HTTP, a server description as
+        "tcp:9090:interface=127.0.0.1"; it needs the extra twisted_casync[metrics]. None: nowhere.
+    @param status: whether to show, on the last line of the terminal at standard error, how it is doing. The object
+        has to be made before logging begins, as it is in a .tac file.
+    @param trace: the file to write each call and each notification to, as twisted_casync.trace.Trace does. None: none.
+    @raise ValueError: a bad description.
+    @raise ModuleNotFoundError: prometheus_client is missing.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ def seconds(text: str) -> float:
 def named(option: str, read: Callable[[str], Any]) -> Callable[[str], Any]:
     """Have what reads an option's value say whose it is when that is wrong: usage names no option.
 
-    read: raises ValueError. What is returned raises UsageError.
+    @param read: raises ValueError. What is returned raises UsageError.
     """
 
     def readNamed(text: str) -> Any:

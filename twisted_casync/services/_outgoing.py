@@ -15,8 +15,8 @@ __all__ = ["OutgoingConnection"]
 class OutgoingConnection(RelayConnection):
     """Connects, and then becomes the other end of the accepted connection; if it can't, that is reset.
 
-    incoming: the accepted connection.
-    target: where to; a host name's IPv4 addresses are tried first, then those of IPv6.
+    @param incoming: the accepted connection.
+    @param target: where to; a host name's IPv4 addresses are tried first, then those of IPv6.
     """
 
     __slots__ = ("_errors", "_families", "_incoming", "_late", "_target")

@@ -38,7 +38,7 @@ _HANDLERS = {"stream": "OnAccept", "datagram": "OnReceive"}
 def whySilent(thing: object, kind: str) -> str | None:
     """Why a class of sockets would serve nobody; None for one that would, and for a function, which does not tell.
 
-    kind: "stream" or "datagram".
+    @param kind: "stream" or "datagram".
     """
     handler = _HANDLERS[kind]
     if isSocketClass(thing) and getattr(thing, handler) is getattr(CAsyncSocket, handler):
@@ -50,17 +50,17 @@ def whySilent(thing: object, kind: str) -> str | None:
 class SocketService:
     """A service of `twistd casync`, for a file in twisted/plugins or an entry point of twisted_casync.services.
 
-    name: the word after `twistd casync`.
-    description: one line for its help.
-    stream: what listens where a stream is asked for: a subclass of CAsyncSocket, which is called without
-        arguments, or a function, which is called with the parsed options and returns a new socket. None: the
-        service has no streams.
-    datagram: the same for datagrams.
-    options: the service's own usage.Options; those that extend ServiceOptions take WHERE and the limits.
-    where: where to listen if the command line doesn't say: server descriptions, as "tcp:7007".
-
     stream, datagram and options may each be given as a str, "package.module:name". That is imported when the
     service is chosen, so that neither other commands of twistd nor other services pay for it, or fail with it.
+
+    @param name: the word after `twistd casync`.
+    @param description: one line for its help.
+    @param stream: what listens where a stream is asked for: a subclass of CAsyncSocket, which is called without
+        arguments, or a function, which is called with the parsed options and returns a new socket. None: the
+        service has no streams.
+    @param datagram: the same for datagrams.
+    @param options: the service's own usage.Options; those that extend ServiceOptions take WHERE and the limits.
+    @param where: where to listen if the command line doesn't say: server descriptions, as "tcp:7007".
     """
 
     def __init__(

@@ -26,8 +26,10 @@ class RelayConnection(StreamConnection):
     It keeps what it could not send, one buffer at the most. While it does, the other doesn't receive; so the
     kernel's buffers fill, and whoever sends there has to wait.
 
-    other: the other end, which can be this one; None while there is none. A peer's end of stream ends the other's
-    stream, after everything else was sent; both together end both connections. An error resets both.
+    A peer's end of stream ends the other's stream, after everything else was sent; both together end both connections.
+    An error resets both.
+
+    @ivar other: the other end, which can be this one; None while there is none.
     """
 
     __slots__ = ("_buffer", "_peerEnded", "_rest", "_urgentByte", "other")

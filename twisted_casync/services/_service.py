@@ -29,10 +29,9 @@ class Draining(Protocol):
     def drain(self, clock: IReactorTime, grace: float) -> Deferred[None]:
         """Close to new peers at once, finish with the present ones.
 
-        clock: what to measure the time with.
-        grace: seconds after which whatever is left is cut off.
-
-        Returns a Deferred that fires with None when nothing is left; it never fails.
+        @param clock: what to measure the time with.
+        @param grace: seconds after which whatever is left is cut off.
+        @return: a Deferred that fires with None when nothing is left; it never fails.
         """
 
 
@@ -42,21 +41,21 @@ _USUAL = Limits()
 class AsyncSocketService(Service):
     """Listens at some places with objects that a factory makes.
 
-    factory: a subclass of CAsyncSocket, which is called without arguments; or a function that is called with
-        "stream" or "datagram" and returns a new CAsyncSocket without a socket. It makes one for each place. The
-        service binds it and, for a stream, tells it to listen; from then on its handlers serve.
-    where: server descriptions, as ["tcp:7007:interface=127.0.0.1"].
-    grace: seconds that accepted connections may take to finish when the service is stopped.
-    limits: what peers are allowed, at all places together; streams keep to it that are StreamListeners.
-    reactor: measures time; None means the global reactor.
-
     The places are opened in privilegedStartService where that is called (twistd does so before it gives up
     root), else in startService, and never earlier: twistd forks before it starts its services. When one of
     them can't be opened, none stays open, a line of the log says so, and twisted.internet.error.CannotListenError is
     raised: twistd exits with status 1, and no traceback. A service that was stopped can be started again.
 
-    Raises TypeError for what makes no sockets, and for a description that stands alone; ValueError for a bad
-    description, that of a socket that systemd has not passed, and a class that has no handler for what comes there.
+    @param factory: a subclass of CAsyncSocket, which is called without arguments; or a function that is called with
+        "stream" or "datagram" and returns a new CAsyncSocket without a socket. It makes one for each place. The
+        service binds it and, for a stream, tells it to listen; from then on its handlers serve.
+    @param where: server descriptions, as ["tcp:7007:interface=127.0.0.1"].
+    @param grace: seconds that accepted connections may take to finish when the service is stopped.
+    @param limits: what peers are allowed, at all places together; streams keep to it that are StreamListeners.
+    @param reactor: measures time; None means the global reactor.
+    @raise TypeError: the factory makes no sockets, or a description stands alone.
+    @raise ValueError: a description is bad, or that of a socket that systemd has not passed; or a class has no handler
+        for what comes there.
     """
 
     def __init__(

@@ -28,7 +28,9 @@ class StatusLine:
     As an observer of the log it has to come before the one that writes to the terminal. So it registers itself when
     it is made, which twistd does before it begins to log.
 
-    counters: what it shows. clock: says when a second is over. fd: the terminal's descriptor.
+    @param counters: what it shows.
+    @param clock: says when a second is over.
+    @param fd: the terminal's descriptor.
     """
 
     def __init__(self, counters: Counters, clock: IReactorTime, fd: int = 2) -> None:

@@ -29,11 +29,11 @@ _MOST_WAITING = 4096
 class StreamConnection(CAsyncSocket):
     """One accepted connection. A subclass serves from the handlers, and counts what it receives and sends.
 
-    listener: the StreamListener that it belongs to.
-
-    peer: the name of the other end in the log. since: when it was accepted, as time.monotonic tells it. bytesIn,
-    bytesOut: received and sent so far; when the service stops, and for --idle-timeout, they tell traffic from
-    silence.
+    @param listener: the StreamListener that it belongs to.
+    @ivar peer: the name of the other end in the log.
+    @ivar since: when it was accepted, in seconds as time.monotonic tells it.
+    @ivar bytesIn: received so far; when the service stops, and for --idle-timeout, they tell traffic from silence.
+    @ivar bytesOut: sent so far.
     """
 
     __slots__ = ("bytesIn", "bytesOut", "listener", "peer", "since")
@@ -80,13 +80,13 @@ class StreamConnection(CAsyncSocket):
 
         For a subclass that wants to know; nothing can be received or sent here.
 
-        limit: the name of the option: "max-connections", "max-per-address" or "idle-timeout".
+        @param limit: the name of the option: "max-connections", "max-per-address" or "idle-timeout".
         """
 
     def end(self, nErrorCode: int = 0) -> None:
         """Close, log and forget; harmless when repeated.
 
-        nErrorCode: 0, or the Winsock code of what ended the connection.
+        @param nErrorCode: 0, or the Winsock code of what ended the connection.
         """
         self.Close()
         self.listener.ended(self, nErrorCode)
@@ -99,11 +99,11 @@ class StreamListener(CAsyncSocket):
     the connection's class is from, and peer, bytesIn, bytesOut, seconds and why (a Winsock code's name, or nothing)
     are what they say.
 
-    makeConnection: called with this listener, returns a new StreamConnection without a socket. It may come to
+    @param makeConnection: called with this listener, returns a new StreamConnection without a socket. It may come to
         none: nobody may be waiting, or a limit be reached. So nothing is opened there.
-    reactor: as CAsyncSocket's.
-
-    connections: those that are open. service: as in the log.
+    @param reactor: as CAsyncSocket's.
+    @ivar connections: those that are open.
+    @ivar service: as in the log.
     """
 
     def __init__(self, makeConnection: Callable[[Any], StreamConnection], reactor: Any = None) -> None:
@@ -168,8 +168,8 @@ class StreamListener(CAsyncSocket):
         The first is logged at once. Of those that follow within a second the last one is, with the number of them
         behind it, and as `count`; what is left when listener and connections are closed, then.
 
-        text: the same each time, in the format of twisted.logger; what differs is in the fields.
-        fields: of the event.
+        @param text: the same each time, in the format of twisted.logger; what differs is in the fields.
+        @param fields: of the event.
         """
         self._seldom.say(text, **fields)
         self._quieten()

@@ -17,9 +17,9 @@ EXPECTED = "HOST:PORT, [IPV6 ADDRESS]:PORT or unix:PATH"
 class Target:
     """A place to connect to.
 
-    text: as it was written.
-    families: the address families that it can have, in the order in which they are tried.
-    address: the arguments of Connect.
+    @ivar text: as it was written.
+    @ivar families: the address families that it can have, in the order in which they are tried.
+    @ivar address: the arguments of Connect.
     """
 
     text: str

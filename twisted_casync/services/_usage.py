@@ -24,7 +24,7 @@ _LETTERS = {"h": "help", "p": "port"}
 class Misplaced(usage.UsageError):
     """An option behind the first word that is none, where getopt looks for no options.
 
-    word: as it was written.
+    @param word: as it was written.
     """
 
     def __init__(self, word: str) -> None:
@@ -35,9 +35,9 @@ class Misplaced(usage.UsageError):
 class CommandLine:
     """The three parts of `twistd [options] casync [options] SERVICE [options] [WHERE...]`.
 
-    command: the options of casync, parsed as far as they could be.
-    service: the name of the service; None where it is not known.
-    options: the options of the service, or of any.
+    @param command: the options of casync, parsed as far as they could be.
+    @param service: the name of the service; None where it is not known.
+    @param options: the options of the service, or of any.
     """
 
     def __init__(self, command: Any, service: str | None, options: Any) -> None:
@@ -61,8 +61,8 @@ class CommandLine:
     def explain(self, error: usage.UsageError, words: Sequence[str], services: Sequence[str]) -> str:
         """What is wrong, in one line.
 
-        words: of the command line, from the options of casync on.
-        services: the names of all services.
+        @param words: of the command line, from the options of casync on.
+        @param services: the names of all services.
         """
         if isinstance(error, Misplaced):
             return self._ofOption(error.option, str(error))

@@ -20,8 +20,8 @@ __all__ = ["ForwardConnection", "ForwardListener", "ForwardOptions", "forward"]
 class ForwardListener(RelayListener):
     """Accepts connections and takes them on.
 
-    target: where to.
-    connectTimeout: how many seconds it may take to get there.
+    @param target: where to.
+    @param connectTimeout: how many seconds it may take to get there.
     """
 
     def __init__(self, target: Target, connectTimeout: float, reactor: Any = None) -> None:
