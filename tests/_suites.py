@@ -11,8 +11,9 @@ from typing import Any
 from unittest import skip
 
 import pytest
-import twisted
 from twisted.internet.test.reactormixins import ReactorBuilder
+
+import twisted
 
 __all__ = ["TCP", "suitesOf"]
 
