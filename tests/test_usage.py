@@ -45,8 +45,8 @@ def failed(line: str) -> tuple[Any, str]:
     [
         ("casync ecko", "there is no service 'ecko'; did you mean 'echo'?"),
         ("casync Echo", "there is no service 'Echo'; did you mean 'echo'?"),
-        ("casync --trace=/tmp/x foward tcp:1", "there is no service 'foward'; did you mean 'forward'?"),
-        ("casync --trace /tmp/x foward", "there is no service 'foward'; did you mean 'forward'?"),
+        ("casync --trace=trace.jsonl foward tcp:1", "there is no service 'foward'; did you mean 'forward'?"),
+        ("casync --trace trace.jsonl foward", "there is no service 'foward'; did you mean 'forward'?"),
         ("casync help", "there is no service 'help'; did you mean twistd casync --help?"),
         ("casync tcp:80", "say what to serve, before where: twistd casync SERVICE tcp:80"),
         (
