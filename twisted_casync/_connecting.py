@@ -195,8 +195,8 @@ def queuedFor(sock: socket.socket, family: int) -> int:
         return -1
     if len(found) < _UNACKED + 4:
         return -1
-    # The lowest byte is enough, unless it happens to be 0.
-    return found[_UNACKED] or int.from_bytes(found[_UNACKED : _UNACKED + 4], "little")
+    # Its lowest bytes: if they happen to be 0, the kernel names the listener again.
+    return found[_UNACKED] or found[_UNACKED + 1]
 
 
 def _state(sock: socket.socket) -> int:

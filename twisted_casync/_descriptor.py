@@ -54,6 +54,7 @@ __all__ = ["SocketDescriptor", "tell"]
 
 _CONNECT_OR_READ: Final = CONNECT | READ
 _BLOCKED: Final = REENABLED_BY["Send that would have blocked"]
+_END: Final = READABLE | ENDED
 _OFFERS: Final = 64
 """How many connections a listener offers in one round."""
 _MAILS: Final = 8
@@ -95,33 +96,35 @@ class SocketDescriptor(Failing, Holding):
         phase = self._as_phase
         if window is None or phase is CLOSED:
             return
-        if phase is CONNECTING:
+        rules = self._as_rules
+        if phase is CONNECTED and rules.selected and not self._as_ended:
+            interest = INTEREST[rules.enabled]
+            if interest & READABLE and rules.possible & OOB and not self._as_ahead:
+                # Whether it is selected or not: who receives must know that there is an urgent byte.
+                interest |= URGENT
+        elif phase is CONNECTING:
             # Whatever is selected: when the attempt ends, the socket's phase changes.
             waiting = self._as_attempt is not None and self._as_attempt.lookup is not None
             interest = UNWATCHED if waiting else WRITABLE
-        elif phase is NEW or phase is BOUND or not self._as_rules.selected:
+        elif phase is NEW or phase is BOUND or not rules.selected:
             # Linux reports an unconnected stream as hung up, for ever.
             interest = RELEASED
         elif self._as_ended & (FAILED | HUNG_UP):
             # The kernel would repeat this for ever too, and has nothing else to say.
             interest = UNWATCHED
-        else:
-            rules = self._as_rules
-            interest = INTEREST[rules.enabled]
-            if interest & READABLE and rules.possible & OOB and not self._as_ahead:
-                # Whether it is selected or not: who receives must know that there is an urgent byte.
+        elif phase is CONNECTED:
+            # What comes before the end is looked for, not waited for.
+            interest = INTEREST[rules.enabled] & (WRITABLE | URGENT)
+            if rules.enabled & READ and rules.possible & OOB and not self._as_ahead:
                 interest |= URGENT
-            if self._as_ended:
-                interest &= WRITABLE | URGENT
-            elif not rules.possible & CLOSE:
-                # Only a connection ends.  Two pollers for one datagram socket would not agree who tells its error.
-                interest &= ~ENDED
+        else:
+            # Only a connection ends.  Two pollers for one datagram socket would not agree who tells its error.
+            interest = INTEREST[rules.enabled] & ~ENDED
         if interest != self._as_interest:
             window.watch(self, self._as_interest, interest)
             self._as_interest = interest
-            watched = READABLE | URGENT if self._as_rules.possible & OOB else READABLE
+            watched = READABLE | URGENT if rules.possible & OOB else READABLE
             self._as_stalled = interest < 0 or interest & watched != watched
-        rules = self._as_rules
         plain = rules.possible & OOB and rules.enabled & _CONNECT_OR_READ == READ
         self._as_fast = self._as_thread if plain and not self._as_stalled and not self._as_ahead else 0
 
@@ -224,7 +227,12 @@ class SocketDescriptor(Failing, Holding):
             self._as_mail()
             return
         if phase is CONNECTED:
-            self._as_now = self._as_holding(bits)
+            if bits == _END and self._as_fast and self._as_error is None and not self._as_urgent:
+                # Nothing else is known, or can hold: how nearly every connection ends.
+                self._as_ended = ENDED
+                self._as_now = READ if self._as_peek() & READABLE else CLOSE
+            else:
+                self._as_now = self._as_holding(bits)
         elif phase is LISTENING:
             self._as_offer(bits)
             return
@@ -253,7 +261,7 @@ class SocketDescriptor(Failing, Holding):
                 self._as_call(event, self._as_parting())
             else:
                 self._as_call(event, _NO_ERROR)
-        if self._as_window is None:
+        if self._as_sock is None:
             return
         known = self._as_ended or self._as_urgent or self._as_error is not None
         if self._as_fast and not known and INTEREST[rules.enabled] == self._as_interest:
@@ -300,7 +308,8 @@ class SocketDescriptor(Failing, Holding):
                 self._as_now = window.queued(self)
                 several = self._as_now > 1
         self._as_now = 0
-        self._as_settle()
+        if not rules.enabled & ACCEPT or self._as_stalled:
+            self._as_settle()
 
     def _as_ceased(self) -> None:
         """

@@ -145,20 +145,6 @@ class Notifications:
         self.possible = 0
         self.enabled = 0
 
-    def begin(self, phase: Phase, selected: int) -> None:
-        """
-        A socket that is new here is in C{phase}: nothing is due from the one before.
-        """
-        self.selected = selected & ALL
-        self.possible = POSSIBLE[phase]
-        self.enabled = self.selected & self.possible
-
-    def end(self) -> None:
-        """
-        The socket was given up: nothing can happen any more.
-        """
-        self.possible = self.enabled = 0
-
     def select(self, events: int) -> None:
         """
         C{AsyncSelect}: replace what is selected; whatever is possible and holds is news again.

@@ -12,7 +12,7 @@ import struct
 from typing import Any, Final
 
 from ._connecting import Attempt, failureOf
-from ._notify import CLOSED, CONNECTED, CONNECTING, DATAGRAM, UNNAMED, Notifications, Phase
+from ._notify import ALL, CLOSED, CONNECTED, CONNECTING, DATAGRAM, POSSIBLE, UNNAMED, Notifications, Phase
 from ._observe import observers, opened
 from ._options import Settings
 from ._readiness import RELEASED, Window
@@ -147,8 +147,12 @@ class SocketOwner:
         self._as_window = window
         self._as_thread = thread = window.thread
         self._as_phase = phase
-        self._as_rules.begin(phase, selected)
         self._as_sending = thread if phase in _SENDING else 0
+        # What Notifications.enter does, of rules that know of nothing due.
+        rules = self._as_rules
+        rules.selected = selected = selected & ALL
+        rules.possible = possible = POSSIBLE[phase]
+        rules.enabled = selected & possible
 
     def _as_enter(self, phase: Phase) -> None:
         self._as_phase = phase
@@ -180,7 +184,8 @@ class SocketOwner:
         window.forget(self, self._as_interest)
         self._as_interest = RELEASED
         self._as_blank()
-        self._as_rules.end()
+        rules = self._as_rules
+        rules.possible = rules.enabled = 0
         return sock
 
     def _as_discard(self, abort: bool = False) -> None:

@@ -79,15 +79,6 @@ class Handles:
             return self.known[fd]()
         return waiting
 
-    def hold(self, descriptor: SocketDescriptor) -> None:
-        """
-        It waits from now on.
-        """
-        fd = descriptor._as_fd
-        self.waiting[fd] = descriptor
-        if self.known:
-            self.known.pop(fd, None)
-
     def loosen(self, descriptor: SocketDescriptor) -> None:
         """
         It waits no more, or not yet.
@@ -95,14 +86,6 @@ class Handles:
         fd = descriptor._as_fd
         self.known[fd] = ref(descriptor)
         self.waiting.pop(fd, None)
-
-    def drop(self, fd: int) -> None:
-        """
-        Its descriptor is about to be closed, or handed away.
-        """
-        self.waiting.pop(fd, None)
-        if self.known:
-            self.known.pop(fd, None)
 
 
 class BaseWindow:
@@ -183,29 +166,34 @@ class BaseWindow:
         self.handles.loosen(descriptor)
 
     def watch(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
+        fd, handles, batch = descriptor._as_fd, self.handles, self._batch
         # Known before it is registered, and registered no more before it is only known: the set looks sockets up.
         if old == RELEASED:
-            self.handles.hold(descriptor)
-        if self._batch and (old < 0 or new < 0):
+            handles.waiting[fd] = descriptor
+            if handles.known:
+                handles.known.pop(fd, None)
+        if batch and len(batch) > 1 and (old < 0 or new < 0):
             # It begins to be watched, or ends: what was said until now is about another, or stands no more.
-            self._strike(descriptor._as_fd)
+            self._strike(fd)
         self._register(descriptor, old, new)
         if new == RELEASED:
-            self.handles.loosen(descriptor)
+            handles.loosen(descriptor)
 
     def forget(self, descriptor: SocketDescriptor, interest: int) -> None:
         self._register(descriptor, interest, RELEASED)
-        fd = descriptor._as_fd
-        if self._batch:
+        fd, handles, batch = descriptor._as_fd, self.handles, self._batch
+        # What is alone in a batch is being told.
+        if batch and len(batch) > 1:
             self._strike(fd)
         if self.posted:
             self.posted.pop(fd, None)
         if self._waits:
             self._cancel(fd)
-        self.handles.drop(fd)
+        handles.waiting.pop(fd, None)
+        if handles.known:
+            handles.known.pop(fd, None)
         if self._call is not None and not self._isDue():
             self._uncall()
-        handles = self.handles
         if not (handles.waiting or handles.known):
             self.close()
             self._gone()
@@ -221,8 +209,7 @@ class BaseWindow:
         What was said in this round of a descriptor, and not told yet, does not stand any more.
         """
         batch = self._batch
-        # What is alone in a batch is being told.
-        if batch and len(batch) > 1:
+        if batch:
             if self._places is None:
                 # Made only in a round in which it is needed.
                 self._places = {fd: place for place, (fd, _) in enumerate(batch)}
