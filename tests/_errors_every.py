@@ -43,11 +43,22 @@ CREATING = "Create CreateEx"
 RECEIVING = "Receive ReceiveFrom ReceiveFromEx"
 SENDING = "Send SendTo SendToEx"
 
+
+def entry(port: int) -> Any:
+    """
+    @return: an entry of getaddrinfo.
+    """
+    return socket.getaddrinfo(LOCALHOST, port, type=SOCK_STREAM)[0]
+
+
 CALLS: dict[str, Callable[[Recorder], Any]] = {
     "Accept": lambda s: s.Accept(Recorder(s._as_asked)),
     "AsyncSelect": lambda s: s.AsyncSelect(),
+    "Detach": lambda s: s.Detach(),
     "Bind": lambda s: s.Bind(0),
+    "BindEx": lambda s: s.BindEx(entry(0)),
     "Connect": lambda s: s.Connect(LOCALHOST, 7),
+    "ConnectEx": lambda s: s.ConnectEx(entry(7)),
     "Create": lambda s: s.Create(),
     "Socket": lambda s: s.Socket(),
     "CreateEx": lambda s: s.CreateEx((AF_INET, SOCK_STREAM, 0)),
@@ -169,7 +180,7 @@ def _accept(reactor: Any, member: str) -> Iterator[tuple[Recorder, Callable[[], 
         yield listener, calling(listener, member)
 
 
-@stage("Bind")
+@stage("Bind BindEx")
 def _bind(reactor: Any, member: str) -> Iterator[tuple[Recorder, Callable[[], Any]]]:
     subject = opened(reactor)
     yield subject, calling(subject, member)
@@ -244,6 +255,11 @@ def anotherThread(reactor: Any, member: str) -> Iterator[Failing]:
     must(subject.Listen())
 
 
+@provoked("BindEx ConnectEx", WSANOTINITIALISED, *ELSEWHERE, further=True)
+def anotherThreadWithAnEntry(reactor: Any, member: str) -> Iterator[Failing]:
+    yield from anotherThread(reactor, member)
+
+
 @provoked(
     CREATING,
     WSANOTINITIALISED,
@@ -264,10 +280,10 @@ def noSocket(reactor: Any, member: str) -> Iterator[Failing]:
     must(subject.Create())
 
 
-@provoked("AsyncSelect Detach", WSAENOTSOCK, *UNOPENED, further=True)
+@provoked("AsyncSelect BindEx ConnectEx Detach", WSAENOTSOCK, *UNOPENED, further=True)
 def noSocketToSelectFor(reactor: Any, member: str) -> Iterator[Failing]:
     subject = Recorder(reactor)
-    yield Failing(subject, getattr(subject, member), closed=True)
+    yield Failing(subject, calling(subject, member), closed=True)
     must(subject.Create())
 
 

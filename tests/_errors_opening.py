@@ -19,6 +19,7 @@ from _errors_every import (
     OUT_OF_DESCRIPTORS,
     calling,
     created,
+    entry,
     everySocket,
     noDescriptors,
     opened,
@@ -260,6 +261,24 @@ def boundToWhatIsNotShared(reactor: Any, member: str) -> Iterator[Failing]:
     must(subject.SetSockOpt(SO_REUSEADDR, True))
     yield Failing(subject, lambda: subject.Bind(portOf(other), LOCALHOST))
     must(subject.Bind(0))
+
+
+@provoked("BindEx ConnectEx", WSAEFAULT, "The entry has no address.", further=True)
+def anEntryWithoutAddress(reactor: Any, member: str) -> Iterator[Failing]:
+    subject = opened(reactor)
+    assert getattr(subject, member)((AF_INET, SOCK_STREAM, 0, "", None)) is False and GetLastError() == WSAEFAULT
+    yield Failing(subject, lambda: getattr(subject, member)((AF_INET, SOCK_STREAM, 0)))
+    must(subject.BindEx(entry(0)))
+
+
+@provoked(
+    "BindEx ConnectEx", WSAEINVAL, "`pAI` is `None`. What `Bind` and `Connect` fail with can be left too.", further=True
+)
+def noEntry(reactor: Any, member: str) -> Iterator[Failing]:
+    subject = opened(reactor)
+    yield Failing(subject, lambda: getattr(subject, member)(None))
+    must(subject.BindEx(entry(0)))
+    assert not subject.BindEx(entry(0)) and GetLastError() == WSAEINVAL
 
 
 @provoked("Assign", WSAEMFILE, OUT_OF_DESCRIPTORS + " Nothing was touched.", CLOSE_SOME, further=True)

@@ -29,6 +29,7 @@ STRATA = (
     ("facts", "_lasterror"),
     ("facts", "winsock"),
     ("facts", "errors"),
+    ("facts", "_serviceinterface"),
     ("facts", "interfaces"),
     ("rules", "_notify"),
     ("rules", "_handlernames"),

@@ -131,11 +131,22 @@ MEMBERS = sorted(
 # The other overload's names, and what a message may call a part of an argument.
 ALSO = {
     "Bind": {"lpSockAddr", "nSockAddrLen"},
+    "BindEx": {"nSocketPort", "lpSockAddr"},
     "Connect": {"lpSockAddr", "nSockAddrLen"},
+    "ConnectEx": {"lpszHostAddress", "nHostPort", "lpSockAddr"},
     "SendTo": {"lpSockAddr", "nSockAddrLen"},
     "SendToEx": {"lpSockAddr", "nSockAddrLen"},
     "CreateEx": {"nAddressFormat", "nSocketType", "nProtocolType", "lpSockAddr"},
 }
+
+SAME_AS = {
+    "BindEx": ["Bind"],
+    "ConnectEx": ["Connect"],
+    "Create": ["Bind"],
+    "CreateEx": ["Create", "Bind"],
+    "Socket": ["Create"],
+}
+"""Whose errors a member can leave too."""
 
 MAY_BE_FALSE = {"GetSockOpt", "IOCtl"}
 """The members that answer False also when they did not fail."""
@@ -260,7 +271,7 @@ def documented(name: str) -> set[str]:
     @return: the codes that a member says it can leave, and those that every member can.
     """
     codes = {"WSANOTINITIALISED", "WSAENETDOWN", "WSAENOTSOCK", "WSAEINPROGRESS"}
-    for where in {"Create": ["Bind"], "CreateEx": ["Create", "Bind"], "Socket": ["Create"]}.get(name, []) + [name]:
+    for where in [*SAME_AS.get(name, []), name]:
         codes |= set(re.findall(r"WSA[A-Z_]+", IAsyncSocket[where].getDoc()))
     return codes
 

@@ -36,8 +36,10 @@ MEMBERS = (
     "AsyncSelect",
     "Attach",
     "Bind",
+    "BindEx",
     "Close",
     "Connect",
+    "ConnectEx",
     "Create",
     "CreateEx",
     "Detach",
@@ -60,7 +62,7 @@ MEMBERS = (
     "ShutDown",
     "Socket",
 )
-"""Its public ones."""
+"""Its public ones, and two that only the header afxsock.h has."""
 
 PYTHON_NAMES = {"operator =": "Assign", "operator SOCKET": "__int__", "m_hSocket": "m_hSocket"}
 """Its operators, and its public data."""

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from ._arguments import Rejected
 from ._conduit import Conduit
-from ._sockaddr import ANY, UNIX, SockAddr
+from ._sockaddr import ANY, UNIX, SockAddr, hostAndPort
 from ._threads import openSockets
 from .winsock import AF_INET, AF_INET6, SOCK_STREAM, Option, WSAError, errorFromErrno
 
@@ -95,7 +95,7 @@ def _meet(sock: socket.socket, address: SockAddr, other: socket.socket, theirs: 
     Would both have what is sent to one of the addresses?
     """
     if sock.family == other.family:
-        return address[0] == theirs[0] or ANY[sock.family] in (address[0], theirs[0])
+        return hostAndPort(address) == hostAndPort(theirs) or ANY[sock.family] in (address[0], theirs[0])
     six, its = (sock, address) if sock.family == AF_INET6 else (other, theirs)
     # A socket of both families has the IPv4 port too, where it has the wildcard.
     return six.family == AF_INET6 and its[0] == ANY[AF_INET6] and not six.getsockopt(*_V6ONLY)

@@ -7,7 +7,6 @@ in L{_transfer}.
 
 from __future__ import annotations
 
-import os
 import socket
 from typing import Any, ClassVar, Final, Literal, cast, overload
 
@@ -37,7 +36,20 @@ from ._notify import (
 )
 from ._options import Settings, decode, encode, row
 from ._readiness import URGENT, WRITABLE
-from ._sockaddr import SIZE, UNIX, HostName, SockAddr, isEmpty, isSockAddr, named, portNumber, sized, sockaddr
+from ._sockaddr import (
+    SIZE,
+    UNIX,
+    HostName,
+    SockAddr,
+    addressIn,
+    hostAndPort,
+    isEmpty,
+    isSockAddr,
+    named,
+    portNumber,
+    sized,
+    sockaddr,
+)
 from ._threads import socketOf
 from .interfaces import IAsyncSocket
 from .winsock import (
@@ -60,15 +72,6 @@ _RETRY: Final = 0.1
 """Seconds after which FD_ACCEPT is told again when there was no descriptor for a connection that waits."""
 _SOMAXCONN: Final = 0x7FFFFFFF
 _NOTHING_SET: Final = Settings()
-
-
-def _hostAndPort(name: SockAddr) -> tuple[str, int]:
-    """
-    The two outputs that C++ writes: of a UNIX socket the path, and no port.
-    """
-    if isinstance(name, tuple):
-        return name[0], name[1]
-    return os.fsdecode(name), 0
 
 
 @documented(IAsyncSocket)
@@ -102,7 +105,7 @@ class CAsyncSocket(Handle):
 
     @member(None)
     def GetPeerNameEx(self) -> tuple[str, int] | None:
-        return _hostAndPort(self._as_peerName())
+        return hostAndPort(self._as_peerName())
 
     @member(None)
     def GetSockName(self, lpSockAddrLen: int | None = None) -> tuple[str, int] | None:
@@ -110,12 +113,13 @@ class CAsyncSocket(Handle):
 
     @member(None)
     def GetSockNameEx(self) -> tuple[str, int] | None:
-        return _hostAndPort(self._as_sockName())
+        return hostAndPort(self._as_sockName())
 
     def _as_peerName(self) -> SockAddr:
         sock = self._as_usable()
-        # Known until Close, also when the kernel has forgotten it.
-        return sock.getpeername() if self._as_peer is None else self._as_peer
+        # Known until Close, also when the kernel has forgotten it; while connecting it is the address that is tried.
+        known = self._as_peer if self._as_attempt is None else self._as_attempt.peer
+        return cast(SockAddr, sock.getpeername()) if known is None else known
 
     def _as_sockName(self) -> SockAddr:
         sock = self._as_usable()
@@ -128,7 +132,7 @@ class CAsyncSocket(Handle):
         What the members that know no IPv6 answer: their SOCKADDR has room for an IPv4 address.
         """
         sized(self._as_family, SIZE[AF_INET] if lpSockAddrLen is None else lpSockAddrLen, "lpSockAddrLen")
-        return _hostAndPort(name)
+        return hostAndPort(name)
 
     # -- connections
 
@@ -183,6 +187,10 @@ class CAsyncSocket(Handle):
         if code:
             raise Rejected(code)
         return True
+
+    @member(False)
+    def ConnectEx(self, pAI: Any) -> bool:
+        return self.Connect(addressIn(pAI))
 
     def _as_begin(self, attempt: Attempt) -> None:
         self._as_error = None

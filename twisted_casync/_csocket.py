@@ -15,7 +15,7 @@ from ._awaiting import PENDING, Try, failed, refusal
 from ._casyncsocket import CAsyncSocket
 from ._notify import ACCEPT, CONNECT, CONNECTED, OOB, READ, WRITE
 from ._reading import LARGEST, Reading
-from ._sockaddr import HostName, SockAddr
+from ._sockaddr import HostName, SockAddr, addressIn
 from .errors import winsockError
 from .winsock import (
     FD_ALL_EVENTS,
@@ -118,6 +118,19 @@ class CSocket(Reading):
         if code is not WSAError.WSAEWOULDBLOCK:
             return fail(winsockError(code))
         return self._as_wait(CONNECT, self._as_connected)
+
+    def ConnectEx(self, pAI: Any) -> Deferred[bool]:  # type: ignore[override]
+        """
+        Connect to the address of an entry of C{getaddrinfo}, and wait until that is done (C{CAsyncSocket::ConnectEx}).
+
+        @param pAI: the entry.
+        @return: a Deferred, as L{Connect} gives.
+        """
+        try:
+            address = addressIn(pAI)
+        except Rejected as rejected:
+            return fail(failed(rejected.code))
+        return self.Connect(address)
 
     def _as_connected(self) -> Any:
         code = self._as_outcome

@@ -7,7 +7,7 @@ from __future__ import annotations
 import socket
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from threading import get_ident
 from typing import Any, TypeVar, cast
 
@@ -19,7 +19,7 @@ from ._member import member
 from ._notify import BOUND, CONNECTED, CONNECTING, DATAGRAM, LISTENING, NEW, OOB, UNNAMED, WRITE, Notifications
 from ._observe import attend, observers, opened
 from ._readiness import RELEASED, WRITABLE
-from ._sockaddr import ANY, UNIX, SockAddr, inNumbers, isSockAddr, named, portNumber, sized, sockaddr
+from ._sockaddr import ANY, UNIX, SockAddr, addressIn, entry, inNumbers, isSockAddr, named, portNumber, sized, sockaddr
 from ._threads import checkedReactor, conduitWindowOf, socketOf, windowOf
 from ._transfer import Transfer
 from .winsock import (
@@ -131,10 +131,7 @@ class Handle(Transfer):
 
     @member(False)
     def CreateEx(self, pAI: Any, lEvent: int = FD_ALL_EVENTS) -> bool:
-        if pAI is None:
-            raise Rejected(WSAError.WSAEINVAL)
-        if isinstance(pAI, (str, bytes, memoryview)) or not isinstance(pAI, Sequence) or len(pAI) < 3:
-            raise TypeError("pAI must be an entry of getaddrinfo, or its first three fields: family, type, protocol")
+        entry(pAI)
         self._as_open(pAI[0], pAI[1], pAI[2], lEvent)
         if len(pAI) > 4 and pAI[4] is not None:
             self._as_bindOrClose(lambda: inNumbers(sockaddr(self._as_family, pAI[4], "pAI")))
@@ -356,6 +353,10 @@ class Handle(Transfer):
         else:
             self._as_bind(self._as_local(portNumber(nSocketPort, "nSocketPort"), lpszSocketAddress))
         return True
+
+    @member(False)
+    def BindEx(self, pAI: Any) -> bool:
+        return self.Bind(addressIn(pAI))
 
     def _as_local(self, port: int, host: str | None) -> SockAddr:
         if host is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -24,6 +25,9 @@ __all__ = [
     "UNIX",
     "HostName",
     "SockAddr",
+    "addressIn",
+    "entry",
+    "hostAndPort",
     "isEmpty",
     "isSockAddr",
     "inNumbers",
@@ -191,6 +195,46 @@ def portNumber(value: Any, parameter: str) -> int:
     if not 0 <= number <= 0xFFFF:
         raise Rejected(WSAError.WSAEINVAL)
     return number
+
+
+def entry(pAI: Any) -> Sequence[Any]:
+    """
+    The entry of C{getaddrinfo} that a program gave, or its first three fields: family, type, protocol.
+
+    @raise Rejected: C{WSAEINVAL} for L{None}, which is NULL.
+    """
+    if pAI is None:
+        raise Rejected(WSAError.WSAEINVAL)
+    if isinstance(pAI, (str, bytes, memoryview)) or not isinstance(pAI, Sequence) or len(pAI) < 3:
+        raise TypeError("pAI must be an entry of getaddrinfo, or its first three fields: family, type, protocol")
+    return pAI
+
+
+def addressIn(pAI: Any) -> Any:
+    """
+    The SOCKADDR of such an entry.
+
+    @raise Rejected: C{WSAEINVAL} as of L{entry}; C{WSAEFAULT}, it has none.
+    """
+    given = entry(pAI)
+    if len(given) < 5 or given[4] is None:
+        raise Rejected(WSAError.WSAEFAULT)
+    return given[4]
+
+
+def hostAndPort(name: SockAddr) -> tuple[str, int]:
+    """
+    The two outputs that C++ writes.
+
+    @param name: as the C{socket} module writes it.
+    @return: the host, of IPv6 with its scope where it has one (C{fe80::1%3}, RFC 4007), so that it is the same address
+        to the members that take a host; of a UNIX socket the path, and no port.
+    """
+    if not isinstance(name, tuple):
+        return os.fsdecode(name), 0
+    host, port = name[:2]
+    scope = name[3] if len(name) > 3 else 0
+    return (f"{host}%{scope}" if scope and "%" not in host else host), port
 
 
 def sized(family: int, length: Any, parameter: str) -> None:

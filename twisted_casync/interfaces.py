@@ -25,8 +25,9 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from twisted.plugin import IPlugin
 from zope.interface import Attribute, Interface
+
+from ._serviceinterface import IAsyncSocketService
 
 __all__ = ["IAsyncSocket", "IAsyncSocketNotifications", "IAsyncSocketService"]
 
@@ -173,6 +174,13 @@ class IAsyncSocket(IAsyncSocketNotifications):
             port, or no address in numbers: names are not looked up), WSAENOBUFS.
         @see: CAsyncSocket::Bind. As on Windows, TIME_WAIT does not keep a listener off its port."""
 
+    def BindEx(pAI: Either) -> bool:
+        """Give the socket the address of an entry of getaddrinfo.
+
+        @param pAI: the entry, as for CreateEx.
+        @return: True or False. Errors: those of Bind; WSAEFAULT (the entry has no address), WSAEINVAL (None).
+        @see: CAsyncSocket::BindEx of the header afxsock.h, which the reference leaves out."""
+
     def Close() -> None:
         """Close the socket and forget its notifications. Without a socket harmless; never fails.
 
@@ -199,6 +207,13 @@ class IAsyncSocket(IAsyncSocketNotifications):
             WSAEDESTADDRREQ, WSAEFAULT (nSockAddrLen is too small), WSAEINVAL (no such port, no possible
             host name, or the socket listens), WSAEISCONN, WSAEMFILE, WSAENETUNREACH, WSAENOBUFS, WSAETIMEDOUT.
         @see: CAsyncSocket::Connect, which waits for the lookup of a name, and tries one IPv4 address only."""
+
+    def ConnectEx(pAI: Either) -> bool:
+        """Connect to the address of an entry of getaddrinfo.
+
+        @param pAI: the entry, as for CreateEx.
+        @return: True or False. Errors: those of Connect; WSAEFAULT (the entry has no address), WSAEINVAL (None).
+        @see: CAsyncSocket::ConnectEx of the header afxsock.h, which the reference leaves out."""
 
     def Create(
         nSocketPort: int = 0, nSocketType: int = 1, lEvent: int = 63, lpszSocketAddress: str | None = None
@@ -246,7 +261,7 @@ class IAsyncSocket(IAsyncSocketNotifications):
         @see: CAsyncSocket::GetLastError"""
 
     def GetPeerName(lpSockAddrLen: int | None = None) -> tuple[str, int] | None:
-        """Get the address of an IPv4 socket's peer. It stays known after the peer has gone, until Close.
+        """Get the address of an IPv4 socket's peer: also while connecting, and when it has gone, until Close.
 
         @param lpSockAddrLen: room for the address in bytes.
         @return: (host, port), the host in numbers, or None. Errors: WSAEFAULT (lpSockAddrLen is too small),
@@ -254,7 +269,7 @@ class IAsyncSocket(IAsyncSocketNotifications):
         @see: CAsyncSocket::GetPeerName, which writes its results; for IPv6 see GetPeerNameEx."""
 
     def GetPeerNameEx() -> tuple[str, int] | None:
-        """Get the address of the peer, IPv6 too.
+        """Get the address of the peer, IPv6 too, with the scope that belongs to it ("fe80::1%3").
 
         @return: (host, port), the host in numbers, or None. Errors: WSAEFAULT, WSAENOTCONN.
         @see: CAsyncSocket::GetPeerNameEx. MFC's code may find a host name; the reference wants numbers."""
@@ -268,7 +283,7 @@ class IAsyncSocket(IAsyncSocketNotifications):
         @see: CAsyncSocket::GetSockName, which writes its results; for IPv6 see GetSockNameEx."""
 
     def GetSockNameEx() -> tuple[str, int] | None:
-        """Get the local address, IPv6 too.
+        """Get the local address, IPv6 too, with the scope that belongs to it.
 
         @return: (host, port), the host in numbers, or None. Errors: WSAEFAULT, WSAEINVAL (not bound).
         @see: CAsyncSocket::GetSockNameEx. MFC's code may find a host name; the reference wants numbers."""
@@ -472,29 +487,3 @@ class IAsyncSocket(IAsyncSocketNotifications):
         @see: CAsyncSocket::operator SOCKET"""
 
     m_hSocket = Attribute("The descriptor, an int not to be set; INVALID_SOCKET when there is none.")
-
-
-class IAsyncSocketService(IPlugin):
-    """A plugin that serves sockets under a word that C{twistd casync} understands.
-
-    It is an object of a module in C{twisted/plugins}, or an entry point of the group C{twisted_casync.services} that
-    has the service's name. C{twisted_casync.services.SocketService} is one for most purposes."""
-
-    name = Attribute("The word after C{twistd casync} (str).")
-    description = Attribute("One line for C{twistd casync --help} (str).")
-    options = Attribute(
-        "A usage.Options subclass, or a function that makes one: the service's own options. WHERE, the limits and "
-        "C{--grace} are those of C{twisted_casync.services.ServiceOptions}, which they can extend."
-    )
-    where = Attribute(
-        'Where to listen by default: a tuple of str such as ("tcp:7007", "udp:7007"); empty where the command line '
-        "has to say."
-    )
-
-    def listener(options: Any, kind: str) -> IAsyncSocket:
-        """Make the object that listens at one place; called for each place anew.
-
-        @param options: the parsed usage.Options.
-        @param kind: "stream" or "datagram".
-        @return: a new, unbound object. The caller binds it, and makes a stream listen; its handlers serve.
-        @raise ValueError: the service does not serve that kind."""

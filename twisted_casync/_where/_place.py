@@ -12,6 +12,7 @@ from typing import Any
 from twisted.internet.error import CannotListenError
 
 from twisted_casync import SOMAXCONN, CAsyncSocket, GetLastError
+from twisted_casync._sockaddr import hostAndPort
 from twisted_casync._where._inherited import Inherited, inherited
 from twisted_casync._where._unixpath import UnixPath
 
@@ -128,7 +129,7 @@ class BoundPlace(Place):
 
     def hostAndPort(self) -> tuple[Any, Any]:
         address = self.addrInfo[4]
-        return address[:2] if isinstance(address, tuple) else (None, address)
+        return hostAndPort(address) if isinstance(address, tuple) else (None, address)
 
     def _listen(self, opened: Opened) -> str | None:
         if not opened.listener.CreateEx(self.addrInfo):
@@ -222,7 +223,7 @@ def nameOf(scheme: str, address: Any) -> str:
     if not isinstance(address, tuple):
         # Linux's names outside of the file system begin with NUL, which is written so.
         return f"{scheme} {os.fsdecode(address)}".replace("\0", "@").rstrip()
-    host, port = address[:2]
+    host, port = hostAndPort(address)
     return f"{scheme} [{host}]:{port}" if ":" in host else f"{scheme} {host}:{port}"
 
 

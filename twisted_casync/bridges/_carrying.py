@@ -38,6 +38,7 @@ from zope.interface import alsoProvides, implementer
 
 from twisted_casync import WSAError
 from twisted_casync._conduit import failing
+from twisted_casync._sockaddr import hostAndPort
 from twisted_casync._stream import Stream
 
 from ._flow import abortable, endsOf, flowOf
@@ -296,7 +297,7 @@ class Carrying(Protocol):
         @return: the peer, as a line of the log names it.
         """
         name = nameOf(cast(Any, self.transport).getPeer)
-        return ":".join(map(str, name[:2])) if isinstance(name, tuple) else str(name)
+        return ":".join(map(str, hostAndPort(name))) if isinstance(name, tuple) else str(name)
 
     # -- what the transport wants of its producer
 

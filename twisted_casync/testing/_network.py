@@ -414,8 +414,8 @@ class MemoryNetwork(Clock):
         A socket wants to be connected.
         """
         name = sock.getsockname()
-        host, port = name[0], name[1] or self._port()
-        sock.named((address[0] if isEmpty(name) else host, port))
+        here = address if isEmpty(name) else name
+        sock.named((here[0], name[1] or self._port(), *here[2:]))
         said = self._addresses.get((address[0], address[1]), _Address())
         sock.out.script(said.toListener)
         sock.out.post(partial(self._arrived, sock, address, said, iter(_RETRIES)))

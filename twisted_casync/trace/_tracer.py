@@ -35,7 +35,7 @@ _AWAITED: Final = tuple(
     if inspect.isfunction(value) and not name.startswith("_") and name not in MEMBERS and name not in HANDLERS
 )
 """The members that only a C{CSocket} has."""
-_NAMING: Final = {"Create", "CreateEx", "Bind", "Connect"}
+_NAMING: Final = {"Create", "CreateEx", "Bind", "BindEx", "Connect", "ConnectEx"}
 """After these a socket has another name than before."""
 
 Write = Callable[[dict[str, Any]], None]

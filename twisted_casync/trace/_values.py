@@ -4,12 +4,12 @@ Values as a trace has them: what JSON knows, and short.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final
 
 from twisted_casync import CAsyncSocket
+from twisted_casync._sockaddr import hostAndPort
 
 __all__ = ["addressName", "exceptionText", "plain"]
 
@@ -23,9 +23,9 @@ def addressName(address: Any) -> str:
     @return: C{host:port}, C{[host]:port} of IPv6, or the path of a UNIX socket; empty where there is no name, or no
         port yet.
     """
+    host, port = hostAndPort(address)
     if not isinstance(address, tuple):
-        return os.fsdecode(address)
-    host, port = address[:2]
+        return host
     if not port:
         return ""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
