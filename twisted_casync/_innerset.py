@@ -26,7 +26,7 @@ from ._descriptor import SocketDescriptor
 from ._failures import logFailure
 from ._fork import remember, replace
 from ._readiness import ENDED, READABLE, UNWATCHED, URGENT, WRITABLE
-from ._window import MOST, BaseWindow, nobody
+from ._window import MOST, BaseWindow, named, nobody
 from .winsock import WSAError, errorFromErrno
 
 __all__ = ["HAS_EPOLL", "DirectWindow", "InnerSet", "SocketWindow", "change"]
@@ -61,6 +61,15 @@ def change(poller: select.epoll, fd: int, old: int, new: int) -> None:
     except OSError as error:
         if not _closedBeneath(error):
             raise
+
+
+def _isReading(reactor: Any, reader: InnerSet | SocketDescriptor) -> bool:
+    """
+    @return: whether a reactor watches a reader.
+    """
+    # What Twisted's reactors keep, the readers or their numbers: getReaders() makes a list of all there are.
+    kept = getattr(reactor, "_reads", None) or getattr(reactor, "_readers", None) or reactor.getReaders()
+    return reader in kept or reader.fileno() in kept
 
 
 @implementer(IReadDescriptor)
@@ -114,12 +123,20 @@ class InnerSet:
             return
         if self._inherited:
             self._own(self._epoll)
-        if not self._registered and new >= 0:
-            self._window.reactor.addReader(self)
+        if old < 0 <= new:
+            self._window.check()
+            if not self._registered:
+                self._window.reactor.addReader(self)
         change(self._epoll, descriptor._as_fd, old, new)
         self._registered += (new >= 0) - (old >= 0)
         if not self._registered and old >= 0:
             self._window.reactor.removeReader(self)
+
+    def isRemoved(self) -> bool:
+        """
+        @return: whether the reactor does not watch the set any more, though sockets are in it.
+        """
+        return self._registered > 0 and not _isReading(self._window.reactor, self)
 
     def fileno(self) -> int:
         """
@@ -168,6 +185,9 @@ class InnerSet:
         """
         self._window.stopped()
 
+    def __repr__(self) -> str:
+        return named(one for one in self._window.handles.waiting.values() if one._as_interest >= 0)
+
 
 class _BesideSet(InnerSet):
     """
@@ -199,7 +219,19 @@ class _InnerWindow(BaseWindow):
         return InnerSet(self)
 
     def open(self) -> None:
+        self.check()
         self._inner.open()
+
+    def check(self) -> None:
+        """
+        A socket is about to come: that the reactor was told to watch nothing any more is found out now, when this would
+        hear nothing and when what was left open would be in its way.
+        """
+        if self._batch is None and self._isRemoved():
+            self.removed()
+
+    def _isRemoved(self) -> bool:
+        return self._inner.isRemoved()
 
     def close(self) -> None:
         self._inner.close()
@@ -255,6 +287,13 @@ class DirectWindow(_InnerWindow):
         except OSError as error:
             if not _closedBeneath(error):
                 raise
+
+    def _isRemoved(self) -> bool:
+        # If one is not watched any more, none is.
+        for one in self.handles.waiting.values():
+            if one._as_interest >= 0 and one._as_interest & READABLE:
+                return not _isReading(self.reactor, one)
+        return super()._isRemoved()
 
     def dropped(self, interest: int) -> int:
         return interest & ~(READABLE | WRITABLE) or UNWATCHED

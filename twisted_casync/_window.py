@@ -12,17 +12,19 @@ from __future__ import annotations
 import select
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from math import inf
 from typing import Any, ClassVar, Final
 from weakref import ref
 
+from twisted.python.reflect import safe_repr
+
 from ._connecting import queuedFor
 from ._descriptor import SocketDescriptor, tell
 from ._readiness import ENDED, READABLE, RELEASED, URGENT, WRITABLE
 
-__all__ = ["LONGEST", "MOST", "ROUNDS", "SLICE", "BaseWindow", "Handles", "nobody"]
+__all__ = ["LONGEST", "MOST", "ROUNDS", "SLICE", "BaseWindow", "Handles", "named", "nobody"]
 
 MOST: Final = 256
 """
@@ -42,11 +44,23 @@ How often the kernel is asked in one turn, which ends when it has nothing more. 
 several times asking; one that is not needed costs little where a single socket is spoken to now and then.
 """
 
+_NAMED: Final = 10
+"""How many sockets a window that is named names."""
+
 _STRUCK: Final = (-1, 0)
 """What stands in a batch instead of what is no longer true."""
 
 _LOOK: Final = -2
 """What stands in the place of a descriptor where the clock is to be looked at."""
+
+
+def named(sockets: Iterable[object]) -> str:
+    """
+    @return: the sockets, or the first of them, for whoever has left them open.
+    """
+    names = [safe_repr(one) for one in sockets]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"<the window of {', '.join(names[:_NAMED]) or 'no sockets'}{more}>"
 
 
 def nobody(fd: int, bits: int) -> None:
@@ -325,6 +339,21 @@ class BaseWindow:
         if self.enough:
             self._spared.update(fds)
         return told
+
+    def removed(self) -> list[SocketDescriptor]:
+        """
+        The reactor was told to watch nothing any more, as trial tells it after the tests of a class: so it is with all
+        sockets, until they ask for something anew.  None is kept alive, as no transport of Twisted's is then.
+
+        @return: those that were watched.
+        """
+        watched = [one for one in self.handles.waiting.values() if one._as_interest >= 0]
+        for one in watched:
+            self._register(one, one._as_interest, RELEASED)
+            one._as_interest, one._as_stalled, one._as_fast = RELEASED, True, 0
+            self.posted.pop(one._as_fd, None)
+            self.handles.loosen(one)
+        return watched
 
     def stopped(self) -> None:
         """

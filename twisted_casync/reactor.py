@@ -22,7 +22,7 @@ from ._descriptor import SocketDescriptor
 from ._fork import remember, replace
 from ._innerset import change
 from ._readiness import READABLE, UNWATCHED, WRITABLE
-from ._window import MOST, BaseWindow
+from ._window import MOST, BaseWindow, named
 
 __all__ = ["CAsyncReactor", "ReactorWindow", "install"]
 
@@ -51,16 +51,32 @@ class ReactorWindow(BaseWindow):
         """
         return "CAsyncSocket"
 
+
+class _Removed:
+    """
+    The sockets that the reactor watched until it was told to watch nothing any more.
+    """
+
+    def __init__(self, window: ReactorWindow, watched: list[SocketDescriptor]) -> None:
+        self._window = window
+        self._watched = watched
+
+    def logPrefix(self) -> str:
+        """
+        @return: what names the sockets in a line of Twisted's log.
+        """
+        return self._window.logPrefix()
+
     def connectionLost(self, reason: Failure) -> None:
         """
         The reactor stops.
 
         @param reason: the reactor's.
         """
-        self.stopped()
+        self._window.stopped()
 
     def __repr__(self) -> str:
-        return f"<the window of {list(self.handles)!r}>"
+        return named(self._watched)
 
 
 class CAsyncReactor(EPollReactor):
@@ -170,16 +186,20 @@ class CAsyncReactor(EPollReactor):
         """
         Watch nothing any more.
 
-        @return: what was watched, and the window, whose C{connectionLost} every open socket hears of.
+        @return: what was watched; for all sockets of those one, whose C{connectionLost} every open socket hears of.
         """
         removed: list[Any] = super().removeAll()  # type: ignore[no-untyped-call]
-        window = self._window
-        if window is not None:
-            for one in window.handles.waiting.values():
-                self.watch(one, one._as_interest, UNWATCHED)
-                one._as_interest = UNWATCHED
-            removed.append(window)
+        if self._window is not None:
+            watched = self._window.removed()
+            if watched:
+                removed.append(_Removed(self._window, watched))
         return removed
+
+    def disconnectAll(self) -> None:
+        super().disconnectAll()
+        if self._window is not None:
+            # Sockets that wait for nothing hear of it too.
+            self._window.stopped()
 
     # -- a child process
 
