@@ -50,6 +50,7 @@ STRATA = (
     ("edge", "_failures"),
     ("edge", "_descriptor"),
     ("edge", "_fork"),
+    ("edge", "_handles"),
     ("edge", "_window"),
     ("edge", "_innerset"),
     ("edge", "_conduitwindow"),

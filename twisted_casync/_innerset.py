@@ -25,8 +25,9 @@ from zope.interface import implementer
 from ._descriptor import SocketDescriptor
 from ._failures import logFailure
 from ._fork import remember, replace
+from ._handles import named
 from ._readiness import ENDED, READABLE, UNWATCHED, URGENT, WRITABLE
-from ._window import MOST, BaseWindow, named, nobody
+from ._window import MOST, BaseWindow, nobody
 from .winsock import WSAError, errorFromErrno
 
 __all__ = ["HAS_EPOLL", "DirectWindow", "InnerSet", "SocketWindow", "change"]

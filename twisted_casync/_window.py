@@ -12,19 +12,17 @@ from __future__ import annotations
 import select
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from itertools import islice
 from math import inf
 from typing import Any, ClassVar, Final
-from weakref import ref
-
-from twisted.python.reflect import safe_repr
 
 from ._connecting import queuedFor
 from ._descriptor import SocketDescriptor, tell
+from ._handles import Handles
 from ._readiness import ENDED, READABLE, RELEASED, URGENT, WRITABLE
 
-__all__ = ["LONGEST", "MOST", "ROUNDS", "SLICE", "BaseWindow", "Handles", "named", "nobody"]
+__all__ = ["LONGEST", "MOST", "ROUNDS", "SLICE", "BaseWindow", "nobody"]
 
 MOST: Final = 256
 """
@@ -44,9 +42,6 @@ How often the kernel is asked in one turn, which ends when it has nothing more. 
 several times asking; one that is not needed costs little where a single socket is spoken to now and then.
 """
 
-_NAMED: Final = 10
-"""How many sockets a window that is named names."""
-
 _STRUCK: Final = (-1, 0)
 """What stands in a batch instead of what is no longer true."""
 
@@ -54,52 +49,10 @@ _LOOK: Final = -2
 """What stands in the place of a descriptor where the clock is to be looked at."""
 
 
-def named(sockets: Iterable[object]) -> str:
-    """
-    @return: the sockets, or the first of them, for whoever has left them open.
-    """
-    names = [safe_repr(one) for one in sockets]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"<the window of {', '.join(names[:_NAMED]) or 'no sockets'}{more}>"
-
-
 def nobody(fd: int, bits: int) -> None:
     """
     A socket that was in the batch was closed meanwhile.
     """
-
-
-class Handles:
-    """
-    The open sockets of a window by their descriptors: those that wait for notifications are kept alive, the others
-    are only known.
-    """
-
-    def __init__(self) -> None:
-        self.waiting: dict[int, SocketDescriptor] = {}
-        # A socket that nobody holds any more leaves by itself: it closes itself.
-        self.known: dict[int, ref[SocketDescriptor]] = {}
-
-    def __iter__(self) -> Iterator[SocketDescriptor]:
-        known = [refer() for refer in self.known.values()]
-        return iter([*self.waiting.values(), *(one for one in known if one is not None)])
-
-    def find(self, fd: int) -> SocketDescriptor | None:
-        """
-        @return: the socket that has the descriptor; L{None} where there is none.
-        """
-        waiting = self.waiting.get(fd)
-        if waiting is None and fd in self.known:
-            return self.known[fd]()
-        return waiting
-
-    def loosen(self, descriptor: SocketDescriptor) -> None:
-        """
-        It waits no more, or not yet.
-        """
-        fd = descriptor._as_fd
-        self.known[fd] = ref(descriptor)
-        self.waiting.pop(fd, None)
 
 
 class BaseWindow:

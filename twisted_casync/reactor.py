@@ -20,9 +20,10 @@ from twisted.python.failure import Failure
 
 from ._descriptor import SocketDescriptor
 from ._fork import remember, replace
+from ._handles import named
 from ._innerset import change
 from ._readiness import READABLE, UNWATCHED, WRITABLE
-from ._window import MOST, BaseWindow, named
+from ._window import MOST, BaseWindow
 
 __all__ = ["CAsyncReactor", "ReactorWindow", "install"]
 

@@ -1,0 +1,60 @@
+"""
+The open sockets of a window, by their descriptors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+from weakref import ref
+
+from twisted.python.reflect import safe_repr
+
+from ._descriptor import SocketDescriptor
+
+__all__ = ["Handles", "named"]
+
+_NAMED: Final = 10
+"""How many sockets a window that is named names."""
+
+
+class Handles:
+    """
+    The open sockets of a window by their descriptors: those that wait for notifications are kept alive, the others
+    are only known.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: dict[int, SocketDescriptor] = {}
+        # A socket that nobody holds any more leaves by itself: it closes itself.
+        self.known: dict[int, ref[SocketDescriptor]] = {}
+
+    def __iter__(self) -> Iterator[SocketDescriptor]:
+        known = [refer() for refer in self.known.values()]
+        return iter([*self.waiting.values(), *(one for one in known if one is not None)])
+
+    def find(self, fd: int) -> SocketDescriptor | None:
+        """
+        @return: the socket that has the descriptor; L{None} where there is none.
+        """
+        waiting = self.waiting.get(fd)
+        if waiting is None and fd in self.known:
+            return self.known[fd]()
+        return waiting
+
+    def loosen(self, descriptor: SocketDescriptor) -> None:
+        """
+        It waits no more, or not yet.
+        """
+        fd = descriptor._as_fd
+        self.known[fd] = ref(descriptor)
+        self.waiting.pop(fd, None)
+
+
+def named(sockets: Iterable[object]) -> str:
+    """
+    @return: the sockets, or the first of them, for whoever has left them open.
+    """
+    names = [safe_repr(one) for one in sockets]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"<the window of {', '.join(names[:_NAMED]) or 'no sockets'}{more}>"
