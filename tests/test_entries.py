@@ -99,7 +99,8 @@ def test_an_awaited_ConnectEx_waits(reactor: Any) -> Script:
     outcome: list[Any] = []
     client.ConnectEx(entry(*must(listener.GetSockNameEx()))).addBoth(outcome.append)
     assert outcome == []
-    yield lambda: outcome == [True]
+    yield lambda: bool(outcome)
+    assert (outcome, GetLastError()) == ([True], 0)
     for wrong, code in ((None, WSAEINVAL), ((AF_INET, SOCK_STREAM, 0), WSAEFAULT)):
         failures: list[Any] = []
         client.ConnectEx(wrong).addErrback(failures.append)

@@ -8,6 +8,7 @@ handles that are attached in every phase.  Their traces were written from docs/d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from twisted_casync.testing._deviations import Deviations
 from twisted_casync.testing._runner import playScenario, socketsOn, unawaitedOn
 from twisted_casync.testing._session import SocketFactory
 
+README = Path(__file__).parent.parent / "README.md"
 Sockets = Callable[[Any], SocketFactory]
 QUIET = 0.003  # seconds; each pump also waits for the reactor to have turned
 
@@ -76,6 +78,8 @@ def test_the_recorded_scenarios_go_as_recorded_but_for_the_known_deviations(sock
     tally = played("epoll-window", RECORDED, RECORDED_TRACES, knownDeviations(), limit=60, sockets=sockets)
     assert tally.open == []
     assert tally.stale() == []
+    match, known = re.findall(r"(\d+) (?:match|known)", tally.summary())
+    assert f" {match} match one of the recordings in every answer, {known} differ from both" in README.read_text()
 
 
 def test_a_scenario_that_goes_otherwise_is_found(tmp_path: Path) -> None:

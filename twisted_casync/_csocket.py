@@ -134,9 +134,13 @@ class CSocket(Reading):
 
     def _as_connected(self) -> Any:
         code = self._as_outcome
+        if code is None:
+            return PENDING
         if code:
             raise failed(code)
-        return PENDING if code is None else True
+        # The attempt had left that it would block.
+        SetLastError(code)
+        return True
 
     @overload  # type: ignore[override]
     def Accept(
