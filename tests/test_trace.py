@@ -23,6 +23,7 @@ from twisted_casync import (
     MSG_OOB,
     SO_KEEPALIVE,
     SOCK_DGRAM,
+    SOCK_STREAM,
     CAsyncSocket,
     CSocket,
     GetLastError,
@@ -117,6 +118,20 @@ def test_a_course_of_calls_and_notifications(path: Path) -> None:
         {"socket": 2, "ended": 4},
         {"socket": 1, "closed": True},
         {"socket": 1, "call": "Close", "result": None},
+    ]
+
+
+def test_the_names_that_entries_give_are_written(path: Path) -> None:
+    with memoryReactor() as reactor, Trace(path, reactor=reactor):
+        one = CAsyncSocket(reactor)
+        must(one.Socket())
+        must(one.BindEx((socket.AF_INET, SOCK_STREAM, 6, "", (LOCALHOST, 0))))
+        port = must(one.GetSockName())[1]
+        one.Close()
+    assert lines(path)[-5:-2] == [
+        {"socket": 1, "call": "BindEx", "args": [["AF_INET", 1, 6, "", [LOCALHOST, 0]]], "result": True},
+        {"socket": 1, "local": f"{LOCALHOST}:{port}"},
+        {"socket": 1, "call": "GetSockName", "result": [LOCALHOST, port]},
     ]
 
 
