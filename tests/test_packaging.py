@@ -77,6 +77,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copySources(path: Path) -> Path:
     """The checkout, copied: a build leaves a folder behind whose files the next one would pack again."""
     kept = {"setup.cfg", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md", "CHANGELOG.md"}
+    kept |= {"SECURITY.md", "noxfile.py", ".github", ".pre-commit-config.yaml"}
     kept |= {FIXTURES, "CONTRIBUTING.md", ".ci", "twisted", "twisted_casync", "tests", "examples", "benchmarks", "docs"}
 
     def ignored(folder: str, names: list[str]) -> set[str]:
@@ -179,7 +180,26 @@ def test_the_source_distribution_can_be_tested(built: tuple[Path, Path]) -> None
     with tarfile.open(built[1]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"setup.cfg", "pyproject.toml", "LICENSE", DROP_IN, "tests/test_packaging.py", ".ci/run"} <= names
+    assert {"noxfile.py", "SECURITY.md", ".github/workflows/ci.yml"} <= names
     assert not any(name.endswith(("dropin.cache", ".pyc")) for name in names)
+
+
+def test_what_is_promised_is_what_is_run() -> None:
+    """The Pythons of the classifiers have sessions and jobs, and no others but those that may still fail."""
+    setup = ConfigParser()
+    setup.read(CHECKOUT / "setup.cfg")
+    promised = re.findall(r"Python :: (3\.\d+)$", setup["metadata"]["classifiers"], re.MULTILINE)
+    sessions = re.findall(r'"(3\.\d+)"', re.findall(r"^PYTHONS = .*$", read("noxfile.py"), re.MULTILINE)[0])
+    workflow = read(".github/workflows/ci.yml")
+    jobs = re.findall(r'"(3\.\d+)"', re.findall(r"python: (.*)$", workflow, re.MULTILINE)[0])
+    unproven = re.findall(r"continue-on-error: .*'(3\.\d+)'", workflow)
+    assert sessions == jobs == promised + unproven
+    assert setup["options"]["python_requires"] == f">={promised[0]}"
+    assert f"with CPython {promised[0]} to {promised[-1]}." in read("README.md")
+
+
+def read(path: str) -> str:
+    return (CHECKOUT / path).read_text()
 
 
 def test_nothing_of_ours_replaces_twisted() -> None:

@@ -1,14 +1,16 @@
 """The socket programs that `twistd casync` runs, and what is needed to write more of them.
 
-- AsyncSocketService: a Twisted service that listens with CAsyncSockets; for a .tac file, or inside an
-  Application.
-- ServiceOptions: the command line that a service's own options extend.
-- ObservedService: a service whose numbers are counted, for a program, for Prometheus, on the terminal; and traced.
-- Counts: those numbers, at one moment.
-- Limits: on connections in all, from one address, and without traffic.
-- SocketService: a plugin of `twistd casync`, as one expression.
-- StreamListener, StreamConnection: accepts, counts, names in the log, and finishes connections on stop.
-- SHIPPED: the services of this package, each in a module of its own here.
+Public here:
+
+ - AsyncSocketService: a Twisted service that listens with CAsyncSockets; for a .tac file, or inside an
+   Application.
+ - ServiceOptions: the command line that a service's own options extend.
+ - ObservedService: a service whose numbers are counted, for a program, for Prometheus, on the terminal; and traced.
+ - Counts: those numbers, at one moment.
+ - Limits: on connections in all, from one address, and without traffic.
+ - SocketService: a plugin of `twistd casync`, as one expression.
+ - StreamListener, StreamConnection: accepts, counts, names in the log, and finishes connections on stop.
+ - SHIPPED: the services of this package, each in a module of its own here.
 """
 
 from __future__ import annotations
