@@ -44,6 +44,8 @@ STRATA = (
     ("edge", "_sendqueue"),
     ("edge", "_options"),
     ("edge", "_connecting"),
+    ("edge", "_inspection"),
+    ("edge", "_kept"),
     ("edge", "_observe"),
     ("edge", "_ownership"),
     ("edge", "_holding"),
@@ -202,17 +204,21 @@ def test_only_the_windows_know_a_poller() -> None:
 
 
 def test_only_the_gate_moves_data() -> None:
-    """_holding looks at what there is, and _urgent takes the urgent byte, and passes its place, of one byte."""
+    """
+    _holding looks at what there is, _urgent takes the urgent byte, and passes its place, of one byte, and _inspection
+    sends nothing.
+    """
     moves = {"recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into"}
     moves |= {"send", "sendall", "sendto", "sendmsg", "sendfile"}
     found = {
         (file, name, ast.unparse(call)) for file, tree in FILES.items() for name, call in calls(tree) if name in moves
     }
     beside = {(file, name) for file, name, _ in found if file != "_transfer.py"}
-    assert beside == {("_holding.py", "recv"), ("_urgent.py", "recv")}
+    assert beside == {("_holding.py", "recv"), ("_urgent.py", "recv"), ("_inspection.py", "send")}
     assert {file for file, _, _ in found} >= {"_transfer.py"}
     for file, _, text in found:
         assert file != "_holding.py" or "MSG_PEEK" in text
+        assert file != "_inspection.py" or "send(b''," in text
         assert file != "_urgent.py" or "MSG_OOB" in text or "recv(1" in text
 
 

@@ -203,7 +203,7 @@ class CAsyncSocket(Handle):
             dissolve(sock)
         else:
             sock.connect(address)
-        self._as_phase = DATAGRAM
+        self._as_phase, self._as_peer = DATAGRAM, None
         self._as_rules.reenable(WRITE)
         self._as_settle()
         return True

@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ._lookup import Lookup
-from ._notify import BOUND, CONNECTED, CONNECTING, DATAGRAM, LISTENING, NEW, UNNAMED, Phase
+from ._notify import BOUND, DATAGRAM, NEW, UNNAMED, Phase
 from ._sockaddr import UNIX, HostName, SockAddr, isEmpty
 from ._stream import Stream
 from .winsock import AF_INET, SOCK_STREAM, WSAError, errorFromErrno
 
-__all__ = ["UNDER_WAY", "Attempt", "failureOf", "hasFinished", "phaseOf", "queuedFor", "unconnected"]
+__all__ = ["UNDER_WAY", "Attempt", "failureOf", "queuedFor", "unconnected"]
 
 UNDER_WAY: Final = (WSAError.NO_ERROR, WSAError.WSAEWOULDBLOCK)
 """What is left by a connect(2) that has not failed."""
@@ -26,10 +26,6 @@ UNDER_WAY: Final = (WSAError.NO_ERROR, WSAError.WSAEWOULDBLOCK)
 _BROKEN: Final = (WSAError.WSAECONNRESET, WSAError.WSAECONNABORTED)
 """Only a connection that was made can have these (tcp_reset() in Linux): it was lost before anybody looked."""
 
-_SYN_SENT: Final = (2, 3)
-"""The states of TCP_INFO, tcp(7), in which a connect is under way."""
-_FIN_SENT: Final = (4, 5, 9, 11)
-"""Those in which this side has ended its stream."""
 _UNACKED: Final = 24
 """Where C{tcpi_unacked} is in TCP_INFO: of a listener the length of its queue (tcp_get_info() in Linux)."""
 
@@ -49,6 +45,12 @@ class Attempt:
         self._left = list(addresses)
         self.lookup: Lookup | None = None
         self.peer: SockAddr | None = None
+
+    def on(self, sock: socket.socket) -> Attempt:
+        """
+        @return: the same attempt, of another object that has the socket now.
+        """
+        return Attempt(sock, self._left)
 
     def lookUp(self, reactor: Any, name: HostName, then: Callable[[Attempt], None]) -> None:
         """
@@ -155,32 +157,6 @@ def failureOf(sock: socket.socket | Stream) -> WSAError:
         return errorFromErrno(error.errno)
 
 
-def phaseOf(sock: socket.socket) -> Phase:
-    """
-    Where a socket that comes from elsewhere is in its life.
-
-    @raise OSError: it is no socket.
-    """
-    if sock.type != SOCK_STREAM:
-        return unconnected(sock)
-    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        return LISTENING
-    try:
-        sock.getpeername()
-    except OSError:
-        if sock.family != UNIX and _state(sock) in _SYN_SENT:
-            return CONNECTING
-        return unconnected(sock)
-    return CONNECTED
-
-
-def hasFinished(sock: socket.socket) -> bool:
-    """
-    @return: whether the sending side of a connected stream was shut down.  Of a UNIX socket that can't be told.
-    """
-    return sock.family != UNIX and _state(sock) in _FIN_SENT
-
-
 def queuedFor(sock: socket.socket, family: int) -> int:
     """
     How many connections wait for a listener: of TCP one call says so, of more than one at once.
@@ -197,7 +173,3 @@ def queuedFor(sock: socket.socket, family: int) -> int:
         return -1
     # Its lowest bytes: if they happen to be 0, the kernel names the listener again.
     return found[_UNACKED] or found[_UNACKED + 1]
-
-
-def _state(sock: socket.socket) -> int:
-    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO) & 0xFF

@@ -8,16 +8,20 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from threading import get_ident
 from typing import Any, TypeVar, cast
 
 from ._arguments import Rejected, integer, unmade
 from ._binding import bind
 from ._conduit import Conduit, conduitOf
-from ._connecting import Attempt, hasFinished, phaseOf, unconnected
+from ._connecting import Attempt
+from ._inspection import Found, inspected
+from ._kept import Kept, recall, remember
 from ._member import member
 from ._notify import BOUND, CONNECTED, CONNECTING, DATAGRAM, LISTENING, NEW, OOB, UNNAMED, WRITE, Notifications
 from ._observe import attend, observers, opened
+from ._options import Settings
 from ._readiness import RELEASED, WRITABLE
 from ._sockaddr import ANY, UNIX, SockAddr, addressIn, entry, inNumbers, isSockAddr, named, portNumber, sized, sockaddr
 from ._threads import checkedReactor, conduitWindowOf, socketOf, windowOf
@@ -38,6 +42,8 @@ from .winsock import (
 
 __all__ = ["Handle", "accepted", "whole"]
 
+_LIKELIER = ((NEW, BOUND), (NEW, CONNECTING), (BOUND, CONNECTING), (UNNAMED, DATAGRAM))
+"""What was found of a socket, and what was kept of it: where the latter says more."""
 _NAMED = (BOUND, LISTENING, DATAGRAM)
 _FAMILIES = (AF_INET, AF_INET6, UNIX)
 
@@ -245,28 +251,51 @@ class Handle(Transfer):
         # A conduit is a socket to all that is done with one here.
         sock = window.adopted(fd) if conduit is None else cast(socket.socket, conduit)
         try:
-            phase = phaseOf(sock)
-            self._as_adopt(sock, window, phase, selected)
+            kept = recall(sock)
+            window.open()
+            # What it is ready for says a part of what it is.
+            self._as_own(sock, window, NEW, selected, int(sock.family))
+            connected = kept is not None and kept.phase is CONNECTED
+            found = inspected(sock, window.look(self), connected)
         except BaseException:
+            self._as_release()
             sock.detach()
             raise
         if given is not None and given is not sock:
             given.detach()
-        if phase is CONNECTING:
-            self._as_attempt = Attempt(sock)
-        if phase is CONNECTED and hasFinished(sock):
-            self._as_sending = 0
-            self._as_rules.forbid(WRITE)
-        if sock.type == SOCK_STREAM and sock.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE):
-            self._as_rules.forbid(OOB)
-        try:
-            self._as_peer = sock.getpeername()
-        except OSError:
-            # It has none.
-            self._as_peer = None
+        self._as_attached(sock, found, kept)
+        if observers:
+            opened(self)
         window.enter(self)
-        self._as_settle()
+        self._as_rearm()
         return True
+
+    def _as_attached(self, sock: socket.socket, found: Found, kept: Kept | None) -> None:
+        """
+        Be a socket that comes from elsewhere.
+
+        @param found: what the kernel says of it.
+        @param kept: what is known besides, of one that was an object's before.
+        """
+        phase, attempt = found.phase, None
+        if kept is not None:
+            if (phase, kept.phase) in _LIKELIER:
+                phase = kept.phase
+            elif kept.phase is CONNECTED and phase is not CONNECTED:
+                kept = kept.ofAnother()
+            attempt = kept.attempt
+        self._as_enter(phase)
+        if kept is not None:
+            self._as_resume(kept)
+        self._as_limit(found.receives, found.sends or self._as_error is not None)
+        if self._as_settings is None and sock.type == SOCK_STREAM:
+            self._as_settings = Settings.of(sock)
+        if phase is CONNECTING:
+            self._as_attempt = Attempt(sock) if attempt is None else attempt.on(sock)
+        elif phase is CONNECTED:
+            with suppress(OSError):
+                # Unless the kernel has forgotten it.
+                self._as_peer = sock.getpeername()
 
     @member(INVALID_SOCKET)
     def Detach(self) -> int:
@@ -275,10 +304,11 @@ class Handle(Transfer):
             # The handle is another's from now on; a conduit can be shared, but not duplicated.
             shared = isinstance(mine, Conduit)
             queue.outlive(mine if shared else mine.dup(), not shared)
-        blocking = self._as_blocking
+        blocking, kept = self._as_blocking, self._as_keep()
         sock = self._as_release()
         if sock is None:
             return INVALID_SOCKET
+        remember(sock, kept)
         if blocking:
             sock.setblocking(True)
         return sock.detach()
@@ -300,20 +330,12 @@ class Handle(Transfer):
         except BaseException:
             duplicate.close()
             raise
-        if rSrc._as_attempt is not None and rSrc._as_attempt.lookup is not None:
-            # The answer goes to the one who asked; the socket itself is not connecting yet.
-            self._as_adopt(duplicate, window, unconnected(duplicate), rSrc._as_rules.selected)
-        else:
-            self._as_adopt(duplicate, window, rSrc._as_phase, rSrc._as_rules.selected)
-            self._as_attempt = Attempt(duplicate) if rSrc._as_attempt is not None else None
-            self._as_rules.possible = rSrc._as_rules.possible
-            self._as_rules.select(rSrc._as_rules.selected)
-            self._as_sending = rSrc._as_sending
+        kept = rSrc._as_keep()
+        self._as_adopt(duplicate, window, kept.phase, rSrc._as_rules.selected)
+        self._as_resume(kept)
+        if kept.attempt is not None:
+            self._as_attempt = Attempt(duplicate)
         self._as_ended = rSrc._as_ended
-        self._as_error = rSrc._as_error
-        self._as_urgent, self._as_holed = rSrc._as_urgent, rSrc._as_holed
-        self._as_peer = rSrc._as_peer
-        self._as_settings = rSrc._as_settings
         self._as_blocking = rSrc._as_blocking
         window.enter(self)
         self._as_rearm()

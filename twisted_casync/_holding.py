@@ -39,6 +39,10 @@ class Holding(SocketOwner):
             self._as_failure()
             self._as_window.watch(self, self._as_interest, UNWATCHED)
             self._as_interest = UNWATCHED
+        if bits & HUNG_UP:
+            # Shut down, through another descriptor: the kernel repeats it for ever.
+            self._as_ended |= HUNG_UP
+            self._as_limit(False, False)
         events = READ if bits & READABLE or self._as_error is not None else 0
         return events | WRITE if bits & WRITABLE else events
 

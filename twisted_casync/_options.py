@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, cast
 
 from ._arguments import Rejected, filled, integer, sent
+from ._conduit import Conduit
 from .winsock import (
     IPPROTO_TCP,
     IPV6_V6ONLY,
@@ -193,6 +194,14 @@ def _bytes(value: Any, length: int | None, least: int, expected: str) -> memoryv
     return view
 
 
+_LINGER_SIZE: Final = struct.calcsize("ii")
+_PLACES: Final[dict[int, tuple[int, ...]]] = {
+    Option.SO_LINGER: (_SOCKET, socket.SO_LINGER, _LINGER_SIZE),
+    **{name: option.platform for (_, name), option in _ROWS.items() if option.remembered and option.platform},
+}
+"""Where the platform has the options that are remembered too: the arguments of C{getsockopt}, by name."""
+
+
 class Settings:
     """
     The options of a socket that are remembered beside it.  They never change: a socket shares them with those that
@@ -206,6 +215,39 @@ class Settings:
         @param values: what is remembered, by name.
         """
         self._values = values
+
+    @classmethod
+    def of(cls, sock: socket.socket) -> Settings | None:
+        """
+        @return: what is to be remembered of a socket that comes from elsewhere.
+        """
+        if isinstance(sock, Conduit):
+            return None
+        onoff, seconds = struct.unpack("ii", sock.getsockopt(_SOCKET, socket.SO_LINGER, _LINGER_SIZE))
+        if not onoff:
+            return None
+        option = _ROWS[SOL_SOCKET, Option.SO_LINGER]
+        return cls().set(sock, Option.SO_LINGER, option, LINGER(1, min(seconds, 0xFFFF)))
+
+    def onPlatform(self, sock: socket.socket) -> dict[int, Any]:
+        """
+        @return: the platform's values of the options that are remembered, by name.
+        """
+        if isinstance(sock, Conduit):
+            return {}
+        return {name: sock.getsockopt(*_PLACES[name]) for name in self._values if name in _PLACES}
+
+    def since(self, sock: socket.socket, values: Mapping[int, Any]) -> Settings:
+        """
+        @param values: what L{onPlatform} gave before others had the socket.
+        @return: what they have not changed.
+        """
+        now = self.onPlatform(sock)
+        same = {name: value for name, value in self._values.items() if now.get(name) == values.get(name)}
+        if len(same) == len(self._values):
+            return self
+        found = Settings.of(sock) if Option.SO_LINGER not in same else None
+        return Settings({**same, **(found._values if found is not None else {})})
 
     def isSet(self, name: Option) -> bool:
         """

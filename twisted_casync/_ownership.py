@@ -11,15 +11,29 @@ import socket
 import struct
 from typing import Any, Final
 
-from ._connecting import Attempt, failureOf
-from ._notify import ALL, CLOSED, CONNECTED, CONNECTING, DATAGRAM, POSSIBLE, UNNAMED, Notifications, Phase
+from ._connecting import Attempt, failureOf, unconnected
+from ._kept import Kept
+from ._notify import (
+    ALL,
+    CLOSED,
+    CONNECTED,
+    CONNECTING,
+    DATAGRAM,
+    OOB,
+    POSSIBLE,
+    READ,
+    UNNAMED,
+    WRITE,
+    Notifications,
+    Phase,
+)
 from ._observe import observers, opened
 from ._options import Settings
 from ._readiness import RELEASED, Window
 from ._sendqueue import SendQueue
 from ._sockaddr import SockAddr
 from ._urgent import passUrgent
-from .winsock import WSAError
+from .winsock import SOCK_STREAM, WSAError
 
 __all__ = ["SocketOwner"]
 
@@ -187,6 +201,50 @@ class SocketOwner:
         rules = self._as_rules
         rules.possible = rules.enabled = 0
         return sock
+
+    def _as_keep(self) -> Kept:
+        """
+        @return: what is to be kept of this socket, which another object takes.
+        """
+        rules, phase, attempt = self._as_rules, self._as_phase, self._as_attempt
+        if attempt is not None and attempt.lookup is not None and self._as_sock is not None:
+            # The answer goes to the one who asked; the socket itself is not connecting yet.
+            phase, attempt = unconnected(self._as_sock), None
+        moves = phase in _SENDING
+        return Kept(
+            phase=phase,
+            receives=not moves or bool(rules.possible & READ),
+            sends=not moves or bool(self._as_sending),
+            error=self._as_error,
+            taken=self._as_taken,
+            urgent=self._as_urgent,
+            holed=self._as_holed,
+            peer=self._as_peer,
+            attempt=attempt,
+            settings=self._as_settings,
+        )
+
+    def _as_resume(self, kept: Kept) -> None:
+        """
+        Be the socket that something was kept of.
+        """
+        self._as_error, self._as_taken = kept.error, kept.taken
+        self._as_urgent, self._as_holed = kept.urgent, kept.holed
+        self._as_peer, self._as_settings = kept.peer, kept.settings
+        self._as_limit(kept.receives, kept.sends)
+
+    def _as_limit(self, receives: bool, sends: bool) -> None:
+        """
+        What was shut down, and what is received in line, can't be told.
+        """
+        sock = self._as_sock
+        if not receives:
+            self._as_rules.forbid(READ | OOB)
+        if not sends:
+            self._as_sending = 0
+            self._as_rules.forbid(WRITE)
+        if sock is not None and sock.type == SOCK_STREAM and sock.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE):
+            self._as_rules.forbid(OOB)
 
     def _as_discard(self, abort: bool = False) -> None:
         """

@@ -154,6 +154,9 @@ class IAsyncSocket(IAsyncSocketNotifications):
     def Attach(hSocket: Either, lEvent: int = 63) -> bool:
         """Take over an open socket and watch it; what already holds is told, as by AsyncSelect.
 
+        A connection that is over is one: OnReceive tells the data that waits, OnClose how it has ended. What was
+        shut down and set before Detach still is.
+
         @param hSocket: a descriptor (int), or a socket.socket, which loses its own.
         @param lEvent: the mask, as for AsyncSelect.
         @return: True or False. Errors: WSAEINVAL, WSAENOTSOCK (hSocket is no socket).
