@@ -10,14 +10,13 @@ import subprocess
 import sys
 import textwrap
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
 from _bridged import LOCALHOST, Connecting, Remembering, Serving, viewOf
 from _reactors import LIMIT, WAYS, reactorOf, run
+from _tls import identity
 from _twistd import environment
-from twisted.internet import ssl as twistedSSL
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.interfaces import (
@@ -155,18 +154,8 @@ def test_over_ipv6_as_described(reactor: Any) -> None:
     assert type(port) is Port
 
 
-@pytest.fixture(scope="module")
-def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """
-    A key, and a certificate of its own.
-    """
-    certificate = twistedSSL.KeyPair.generate(size=2048).selfSignedCert(1, commonName="localhost")
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(certificate.dumpPEM())
-    return path
-
-
-def test_tls_as_described(reactor: Any, pem: Path) -> None:
+def test_tls_as_described(reactor: Any) -> None:
+    pem = identity("localhost").both
     server = Remembering(dataReceived=echo)
     port = listening(
         serverFromString(reactor, f"casync:ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"), server
