@@ -82,7 +82,8 @@ class CAsyncSocket(Handle):
 
     Override the handlers of L{IAsyncSocketNotifications} in a subclass; the members are those of L{IAsyncSocket}.  The
     object is what the reactor holds, as reader and writer.  An open socket that waits for notifications is kept
-    alive by its reactor; one that nobody holds, and that waits for nothing, closes itself with a C{ResourceWarning}.
+    alive by its reactor; one that nobody holds, and that waits for nothing, or whose connection is over, closes itself
+    with a C{ResourceWarning}.
     """
 
     __slots__ = ()

@@ -125,6 +125,10 @@ class SocketDescriptor(Failing, Holding):
             self._as_interest = interest
             watched = READABLE | URGENT if rules.possible & OOB else READABLE
             self._as_stalled = interest < 0 or interest & watched != watched
+        if self._as_ended and interest != RELEASED:
+            # Without a call of a member nothing more is told, but that there is room for a Send that waits for it: who
+            # could make such a call is who holds the socket.  What is known already was posted, which holds it too.
+            window.keep(self, bool(interest >= 0 and rules.enabled & WRITE))
         plain = rules.possible & OOB and rules.enabled & _CONNECT_OR_READ == READ
         self._as_fast = self._as_thread if plain and not self._as_stalled and not self._as_ahead else 0
 

@@ -5,8 +5,8 @@ The open sockets of a window, by their descriptors.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
-from weakref import ref
+from typing import Final, cast
+from weakref import proxy, ref
 
 from twisted.python.reflect import safe_repr
 
@@ -22,6 +22,9 @@ class Handles:
     """
     The open sockets of a window by their descriptors: those that wait for notifications are kept alive, the others
     are only known.
+
+    @ivar waiting: those that are watched; in the place of one that is not kept alive stands a weak proxy.
+    @ivar known: those that are not kept alive.
     """
 
     def __init__(self) -> None:
@@ -30,17 +33,38 @@ class Handles:
         self.known: dict[int, ref[SocketDescriptor]] = {}
 
     def __iter__(self) -> Iterator[SocketDescriptor]:
+        kept = [one for fd, one in self.waiting.items() if fd not in self.known]
         known = [refer() for refer in self.known.values()]
-        return iter([*self.waiting.values(), *(one for one in known if one is not None)])
+        return iter([*kept, *(one for one in known if one is not None)])
+
+    def watched(self) -> list[SocketDescriptor]:
+        """
+        @return: the sockets that are watched.
+        """
+        return [one for one in self if one._as_fd in self.waiting]
 
     def find(self, fd: int) -> SocketDescriptor | None:
         """
         @return: the socket that has the descriptor; L{None} where there is none.
         """
-        waiting = self.waiting.get(fd)
-        if waiting is None and fd in self.known:
-            return self.known[fd]()
-        return waiting
+        return self.known[fd]() if fd in self.known else self.waiting.get(fd)
+
+    def hold(self, descriptor: SocketDescriptor) -> None:
+        """
+        It waits: it is watched, and kept alive.
+        """
+        fd = descriptor._as_fd
+        self.waiting[fd] = descriptor
+        self.known.pop(fd, None)
+
+    def weaken(self, descriptor: SocketDescriptor) -> None:
+        """
+        It is watched, and not kept alive.
+        """
+        fd = descriptor._as_fd
+        if fd not in self.known:
+            self.known[fd] = ref(descriptor)
+            self.waiting[fd] = cast(SocketDescriptor, proxy(descriptor))
 
     def loosen(self, descriptor: SocketDescriptor) -> None:
         """

@@ -187,7 +187,7 @@ class InnerSet:
         self._window.stopped()
 
     def __repr__(self) -> str:
-        return named(one for one in self._window.handles.waiting.values() if one._as_interest >= 0)
+        return named(one for one in self._window.handles.watched() if one._as_interest >= 0)
 
 
 class _BesideSet(InnerSet):

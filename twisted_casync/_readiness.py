@@ -90,6 +90,11 @@ class Window(Protocol):
         @param new: bits of interest (L{FAILED} and L{HUNG_UP} are always of interest), L{UNWATCHED}, or L{RELEASED}.
         """
 
+    def keep(self, descriptor: Watched, alive: bool) -> None:
+        """
+        Keep a descriptor that is watched alive, or leave that to its application.
+        """
+
     def forget(self, descriptor: Watched, interest: int) -> None:
         """
         The descriptor is about to be closed or handed away: nothing that is on its way to it may arrive.

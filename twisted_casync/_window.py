@@ -146,6 +146,9 @@ class BaseWindow:
         if new == RELEASED:
             handles.loosen(descriptor)
 
+    def keep(self, descriptor: SocketDescriptor, alive: bool) -> None:
+        (self.handles.hold if alive else self.handles.weaken)(descriptor)
+
     def forget(self, descriptor: SocketDescriptor, interest: int) -> None:
         self._register(descriptor, interest, RELEASED)
         fd, handles, batch = descriptor._as_fd, self.handles, self._batch
@@ -300,7 +303,7 @@ class BaseWindow:
 
         @return: those that were watched.
         """
-        watched = [one for one in self.handles.waiting.values() if one._as_interest >= 0]
+        watched = [one for one in self.handles.watched() if one._as_interest >= 0]
         for one in watched:
             self._register(one, one._as_interest, RELEASED)
             one._as_interest, one._as_stalled, one._as_fast = RELEASED, True, 0
