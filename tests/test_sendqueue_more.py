@@ -38,6 +38,25 @@ def test_what_was_taken_is_sent_though_nobody_holds_the_socket(reactor: Any) -> 
         assert [str(one.message) for one in warned if issubclass(one.category, ResourceWarning)] != []
 
 
+@pytest.mark.parametrize("by", ["Detach and Attach", "Assign"])
+@played
+def test_another_object_with_the_socket_can_send_at_once(reactor: Any, by: str) -> Script:
+    book = Books(reactor)
+    there, port = receiver()
+    one, other = sender(reactor), Recorder(reactor)
+    with there:
+        assert one.SendTo(b"1", None, port, HOST) == 1
+        must(other.Assign(one) if by == "Assign" else other.Attach(one.Detach()))
+        # What waits is not the other object's.
+        assert other.SendTo(b"2", None, port, LOCALHOST) == 1
+        assert there.recv(9) == b"2"
+        book.answerFor(HOST, LOCALHOST)
+        assert there.recv(9) == b"1"
+        assert other.SendTo(b"3", None, port, LOCALHOST) == 1
+        assert there.recv(9) == b"3"
+    yield turns()
+
+
 # -- awaited
 
 

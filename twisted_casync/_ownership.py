@@ -202,6 +202,12 @@ class SocketOwner:
         rules.possible = rules.enabled = 0
         return sock
 
+    def _as_sends(self) -> bool:
+        """
+        @return: whether this socket can send, at once or behind what waits, where its phase lets it.
+        """
+        return bool(self._as_sending or (self._as_queue is not None and self._as_rules.possible & WRITE))
+
     def _as_keep(self) -> Kept:
         """
         @return: what is to be kept of this socket, which another object takes.
@@ -214,7 +220,7 @@ class SocketOwner:
         return Kept(
             phase=phase,
             receives=not moves or bool(rules.possible & READ),
-            sends=not moves or bool(self._as_sending),
+            sends=not moves or self._as_sends(),
             error=self._as_error,
             taken=self._as_taken,
             urgent=self._as_urgent,

@@ -16,7 +16,7 @@ from ._arguments import Rejected, filled, integer, sent
 from ._destination import Destination
 from ._ioctl import atMark
 from ._lasterror import inError
-from ._notify import CONNECTED, DATAGRAM, OOB, READ, REENABLED_BY, UNNAMED, WRITE
+from ._notify import CONNECTED, DATAGRAM, OOB, READ, REENABLED_BY, UNNAMED
 from ._readiness import READABLE
 from ._sockaddr import UNIX, HostName, SockAddr, sized
 from ._urgent import takeUrgent
@@ -416,7 +416,7 @@ class Transfer(Destination):
         if phase not in (CONNECTED, DATAGRAM, UNNAMED):
             raise Rejected(WSAError.WSAENOTCONN)
         queue = self._as_queue
-        if not self._as_sending and (queue is None or not self._as_rules.possible & WRITE):
+        if not self._as_sends():
             raise Rejected(WSAError.WSAESHUTDOWN)
         if queue is not None and queue.failure is not None:
             raise Rejected(self._as_failedLater(queue.failure))
