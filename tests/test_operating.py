@@ -16,7 +16,7 @@ from _tls import LOCALHOST, identity
 from _twistd import PATIENCE, Child, environment, script, twistd
 from twisted.internet.error import CannotListenError
 
-from twisted_casync.services import AsyncSocketService
+from twisted_casync.services import AsyncSocketService, ObservedService
 from twisted_casync.services.echo import EchoListener
 
 LOOPBACK = f"tcp:0:interface={LOCALHOST}"
@@ -141,6 +141,14 @@ def test_in_the_background_the_terminal_and_the_log_say_it_and_no_pid_file_stays
     said = log.read_text()
     assert said.count(f"cannot listen on {where}: ") == 1
     assert "Traceback" not in said
+
+
+def test_metrics_say_that_it_is_they_that_can_not_be_served(taken: int) -> None:
+    where = f"tcp:{taken}:interface=127.0.0.1"
+    service = ObservedService(AsyncSocketService(EchoListener, [LOOPBACK]), "echo", metrics=where)
+    with pytest.raises(CannotListenError) as caught:
+        service.privilegedStartService()
+    assert str(caught.value) == f"cannot serve metrics at {where}: Address already in use."
 
 
 def test_a_long_reason_that_is_not_ASCII_fits_too() -> None:

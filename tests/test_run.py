@@ -154,6 +154,8 @@ def test_a_class_inside_of_another_can_be_named(folder: Path) -> None:
         ("nothing.sockets:Listener", "no module 'nothing.sockets', since no 'nothing'; looked for in {folder} and"),
         ("nothing:Listener", "no module 'nothing'; looked for in {folder} and the rest of Python's path"),
         ("chat.nothing:Listener", "no module 'chat.nothing'; looked for"),
+        ("chat.sokets:Listener", "rest of Python's path; did you mean 'chat.sockets'?"),
+        ("chatt.sockets:Listener", "rest of Python's path; did you mean 'chat'?"),
         ("chat.sockets:ChatListner", "chat.sockets has no 'ChatListner'; did you mean 'ChatListener'?"),
         ("chat.sockets:Room.Xyzzy", "Room has no 'Xyzzy'"),
         ("chat.sockets:Room", "expected a subclass of CAsyncSocket, or a function that makes a socket, and it is the"),
@@ -164,6 +166,8 @@ def test_a_class_inside_of_another_can_be_named(folder: Path) -> None:
         ("chat.sockets:Shout", "{where}: chat.sockets:Shout has no OnAccept of its own, so it can't serve streams"),
         ("chat.sockets", "'chat.sockets': expected PACKAGE.MODULE:NAME, as mypackage.sockets:ChatListener"),
         ("chat/sockets.py:ChatListener", "expected PACKAGE.MODULE:NAME"),
+        ("chat/sockets.py:ChatListener", "; did you mean 'chat.sockets:ChatListener'?"),
+        ("chat.sockets.ChatListener", "; did you mean 'chat.sockets:ChatListener'?"),
         (".sockets:ChatListener", "expected PACKAGE.MODULE:NAME"),
         (
             "chat.broken:Something",

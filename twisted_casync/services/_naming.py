@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Iterator
 from importlib import import_module
+from pkgutil import iter_modules
 from types import TracebackType
 from typing import Any
 
@@ -29,8 +31,9 @@ def resolve(name: str) -> Any:
         whatever it raised; the cause is what it raised.
     """
     module, colon, path = name.partition(":")
-    if not colon or not all(part.isidentifier() for part in [*module.split("."), *path.split(".")]):
-        raise Unusable(f"{name!r}: expected PACKAGE.MODULE:NAME, as mypackage.sockets:ChatListener")
+    if not _isName(name):
+        expected = "expected PACKAGE.MODULE:NAME, as mypackage.sockets:ChatListener"
+        raise Unusable(f"{name!r}: {expected}{_written(name)}")
     found = _module(module)
     for part in path.split("."):
         try:
@@ -57,11 +60,34 @@ def _module(name: str) -> Any:
         # The module itself, or a package above it; anything else is missing inside of it.
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             what = f"no module {error.name!r}" if error.name == name else f"no module {name!r}, since no {error.name!r}"
-            raise Unusable(f"{what}; looked for in {_looked()}") from error
+            meant = didYouMean(error.name, _beside(error.name))
+            raise Unusable(f"{what}; looked for in {_looked()}{meant}") from error
         raise Unusable(f"{name} can't be imported: {inOneLine(error)}") from error
     # A module that is a program may also exit.
     except (Exception, SystemExit) as error:
         raise Unusable(f"{name} can't be imported: {inOneLine(error)}") from error
+
+
+def _isName(name: str) -> bool:
+    module, colon, path = name.partition(":")
+    return bool(colon) and all(part.isidentifier() for part in [*module.split("."), *path.split(".")])
+
+
+def _written(name: str) -> str:
+    """What was meant by the path of a file, or by a class behind a point."""
+    module, _, attribute = name.replace("/", ".").replace(".py:", ":").partition(":")
+    if not attribute and module.rpartition(".")[2][:1].isupper():
+        module, _, attribute = module.rpartition(".")
+    meant = f"{module}:{attribute}"
+    return f"; did you mean {meant!r}?" if meant != name and _isName(meant) else ""
+
+
+def _beside(name: str) -> Iterator[str]:
+    """The modules that are where one was looked for: in its package, or in the first folder of Python's path."""
+    package = name.rpartition(".")[0]
+    folders = sys.modules[package].__path__ if package else sys.path[:1]
+    for found in iter_modules(folders):
+        yield f"{package}.{found.name}" if package else found.name
 
 
 def _looked() -> str:

@@ -60,7 +60,7 @@ class _Metrics(MultiService):
         service.setServiceParent(self)
 
     def privilegedStartService(self) -> None:
-        with endingTwistd():
+        with endingTwistd(self._why):
             self._saying(super().privilegedStartService)
 
     def startService(self) -> None:
@@ -70,13 +70,12 @@ class _Metrics(MultiService):
         try:
             start()
         except (CannotListenError, OSError) as error:
-            reason = error.socketError if isinstance(error, CannotListenError) else error
-            _log.critical(
-                "cannot serve metrics at {where}: {reason}.",
-                where=self._where,
-                reason=getattr(reason, "strerror", None) or reason,
-            )
+            _log.critical("{error}", error=self._why(error), where=self._where)
             raise
+
+    def _why(self, error: Exception) -> str:
+        reason = error.socketError if isinstance(error, CannotListenError) else error
+        return f"cannot serve metrics at {self._where}: {getattr(reason, 'strerror', None) or reason}."
 
 
 class ObservedService(MultiService):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from twisted.internet.error import CannotListenError
@@ -31,12 +31,12 @@ class Failed(CannotListenError, SystemExit):
     # what twistd shows.
     __module__ = "builtins"
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: Exception, text: str) -> None:
         known = isinstance(error, CannotListenError)
         place = [getattr(error, name) if known else None for name in ("interface", "port", "socketError")]
         super().__init__(*place)  # type: ignore[no-untyped-call]
         self.code = 1
-        self._message = _shown(str(error))
+        self._message = _shown(text)
 
     def __str__(self) -> str:
         return self._message
@@ -53,14 +53,15 @@ def _shown(text: str) -> str:
 
 
 @contextmanager
-def endingTwistd() -> Iterator[None]:
+def endingTwistd(why: Callable[[Exception], str] = str) -> Iterator[None]:
     """Make what twistd ends with of a place that can't be had and of an error of the system, which is logged already.
 
-    Raises Failed.
+    @param why: says what of the error is logged.
+    @raise Failed: there was such an error.
     """
     try:
         yield
     except Failed:
         raise
     except (CannotListenError, OSError) as error:
-        raise Failed(error) from error
+        raise Failed(error, why(error)) from error
