@@ -27,6 +27,15 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
+def terminal() -> dict[str, str]:
+    """The environment of a terminal in which the tests' virtual environment is activated.
+
+    A page's command is found there as it is written, and imports what is installed, and what else it says itself.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin"])
+    return {**{name: value for name, value in os.environ.items() if name != "PYTHONPATH"}, "PATH": path}
+
+
 def script(name: str) -> str:
     """A console script of the environment that runs the tests."""
     return str(Path(sys.executable).with_name(name))

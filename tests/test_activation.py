@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from _ports import portOfItsOwn
 from _twistd import PATIENCE, Child, client, environment, script
 from twisted.python.usage import UsageError
 
@@ -68,8 +69,7 @@ def echoed(address: Any, family: int = socket.AF_INET) -> bytes:
 @pytest.mark.programs
 def test_systemd_starts_it_at_the_first_connection(tmp_path: Path) -> None:
     path = tmp_path / "echo.sock"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = portOfItsOwn()
     settings = [f"-E{name}" for name in ("PYTHONPATH", "PATH")]
     command = [client("systemd-socket-activate"), *settings, "--fdname=web:local", f"-l127.0.0.1:{port}", f"-l{path}"]
     where = ["systemd:domain=INET:name=web", "systemd:domain=UNIX:name=local"]

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import pytest
 from _clients import connect, read, readAll
+from _ports import portOfItsOwn
 from _streams import refusingPort
 from _twistd import CHECKOUT, PATIENCE, Child
 
@@ -51,8 +52,7 @@ def serving(tmp_path: Path) -> Iterator[Callable[[str], tuple[str, int]]]:
     children: list[Child] = []
 
     def start(name: str) -> tuple[str, int]:
-        port, keeper = refusingPort()
-        keeper.close()
+        port = portOfItsOwn()
         children.append(started(name, tmp_path, port))
         # The servers say nothing: ask until one is there.
         while True:

@@ -11,8 +11,8 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from _streams import refusingPort
-from _twistd import CHECKOUT, PATIENCE, Child, client, environment, script
+from _ports import portOfItsOwn
+from _twistd import CHECKOUT, PATIENCE, Child, client, terminal
 
 PAGE = (CHECKOUT / "docs" / "integrating.md").read_text()
 STEPS = dict(re.findall(r"^## ([^:\n]+)[^\n]*\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
@@ -35,9 +35,7 @@ class Application:
         self.folder = folder
         self.ports: dict[str, str] = {}
         for name in ("8007", "8008"):
-            port, keeper = refusingPort()
-            keeper.close()
-            self.ports[name] = str(port)
+            self.ports[name] = str(portOfItsOwn())
         (base,) = (block for block in blocks("The application") if block.startswith("from "))
         self.write("upper.tac", base)
 
@@ -56,12 +54,10 @@ class Application:
 
     def running(self) -> Child:
         """
-        The page's command, with no file of a process number beside others'.
+        The page's command.
         """
         assert "`PYTHONPATH=. twistd -ny upper.tac`" in PAGE
-        env = environment()
-        env["PYTHONPATH"] = f".:{env['PYTHONPATH']}"
-        return Child([script("twistd"), "--pidfile=", "-ny", "upper.tac"], env, self.folder)
+        return Child(["bash", "-c", "PYTHONPATH=. exec twistd -ny upper.tac"], terminal(), self.folder)
 
     def types(self, block: str) -> None:
         """
@@ -71,7 +67,7 @@ class Application:
         result = subprocess.run(
             ["bash", "-c", command],
             cwd=self.folder,
-            env={**environment(), "PATH": f"{Path(script('twistd')).parent}:{environment()['PATH']}"},
+            env=terminal(),
             capture_output=True,
             text=True,
             timeout=PATIENCE,
@@ -128,10 +124,9 @@ def test_socket_programs_live_beside_the_protocols(application: Application) -> 
 def test_a_class_of_it_is_served_with_metrics(application: Application) -> None:
     application.write("beeper.py", blocks("Step 2")[0])
     (command,) = re.findall(r"`(twistd -n casync --metrics [^`]*)`", STEPS["What to know"])
-    port, keeper = refusingPort()
-    keeper.close()
-    words = application.here(command).replace("9090", str(port)).split()
-    with Child([script("twistd"), "--pidfile=", *words[1:]], environment(), application.folder) as child:
+    port = portOfItsOwn()
+    typed = " ".join(application.here(command).replace("9090", str(port)).split())
+    with Child(["bash", "-c", f"exec {typed}"], terminal(), application.folder) as child:
         child.listening("tcp")
         application.types(shownOf("Step 2")[0])
         with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from _twistd import CHECKOUT, PATIENCE, Child, environment, script
+from _twistd import CHECKOUT, PATIENCE, Child, environment, terminal
 from prometheus_client.parser import text_string_to_metric_families
 
 from twisted_casync.services import Counts
@@ -28,21 +27,22 @@ COMMANDS = re.findall(r"^    ((?:PYTHONPATH=|twistd|python|pip) ?.*)$", PAGE, re
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 
 
-def command(pattern: str) -> list[str]:
+def command(pattern: str, *more: str) -> list[str]:
     """
-    The one command of the page that a pattern is found in, with any free port instead of one that may be taken.
+    The one command of the page that a pattern is found in, as a terminal runs it, with any free port instead of one
+    that may be taken.
+
+    @param more: further words.
     """
     (found,) = [one for one in COMMANDS if re.search(pattern, one)]
-    words = shlex.split(re.sub(r"tcp:\d+", "tcp:0", found))
+    words, settings = re.sub(r"tcp:\d+", "tcp:0", found).split(" "), []
     while "=" in words[0]:
-        del words[0]
-    return [sys.executable, *words[1:]] if words[0] == "python" else [script(words[0]), *words[1:]]
+        settings.append(words.pop(0))
+    return ["bash", "-c", " ".join([*settings, "exec", *words, *more])]
 
 
 def served(word: str, folder: Path) -> Child:
-    env = environment()
-    env["PYTHONPATH"] += f":{folder}"
-    return Child(command(word), env=env, cwd=folder)
+    return Child(command(word), env=terminal(), cwd=folder)
 
 
 def talk(port: int) -> None:
@@ -121,7 +121,7 @@ def test_a_trace_is_written_drawn_and_has_the_fields_of_the_table(tmp_path: Path
     fields = {name for line in (tmp_path / "trace.jsonl").read_text().splitlines() for name in json.loads(line)}
     assert {name for name in fields | set(_TYPES) if f"`{name}`" not in PAGE} == set()
     for pattern, out in (("trace.jsonl$", "trace.jsonl.svg"), ("--perfetto", "trace.json")):
-        subprocess.run(command(pattern), cwd=tmp_path, env=environment(), check=True, timeout=PATIENCE)
+        subprocess.run(command(pattern), cwd=tmp_path, env=terminal(), check=True, timeout=PATIENCE)
         assert (tmp_path / out).stat().st_size > 1000
 
 
@@ -159,7 +159,7 @@ def test_the_counts_are_those_of_the_table() -> None:
 @pytest.mark.programs
 @pytest.mark.slow
 def test_the_benchmark_runs() -> None:
-    words = [*command("benchmarks"), "--rounds", "1", "--seconds", "0.3", "--connections", "5"]
-    result = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, timeout=4 * PATIENCE, check=False)
+    words = command("benchmarks", "--rounds", "1", "--seconds", "0.3", "--connections", "5")
+    result = subprocess.run(words, cwd=CHECKOUT, env=terminal(), capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert len(re.findall(r"^\| (?:nothing|--\w+) \| [\d,]+ \| [\d.]+ \| [\d.]+ \|$", result.stdout, re.M)) == 4

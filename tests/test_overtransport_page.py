@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 import test_over_scenarios
-from _twistd import CHECKOUT, PATIENCE, environment
+from _twistd import CHECKOUT, PATIENCE, terminal
 
 PAGE = (CHECKOUT / "docs" / "overtransport.md").read_text()
 BLOCKS = [textwrap.dedent(block).strip() for block in re.findall(r"(?:^(?: {4}.*)?\n)+", PAGE, re.MULTILINE)]
@@ -22,11 +21,10 @@ PROGRAMS = [block for block in BLOCKS if block.startswith("from ")]
 
 def typed(command: str, folder: Path) -> str:
     """
-    @return: what a shell prints that is given a line; the interpreter is this one.
+    @return: what a shell prints that is given a line.
     """
-    line = command.replace("python ", f"{sys.executable} ")
     result = subprocess.run(
-        line, shell=True, cwd=folder, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
+        command, shell=True, cwd=folder, env=terminal(), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert result.returncode == 0 and result.stderr == "", result.stderr
     return result.stdout

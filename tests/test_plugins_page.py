@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from _twistd import CHECKOUT, PATIENCE, Child, client, environment, script
+from _ports import portOfItsOwn
+from _twistd import CHECKOUT, PATIENCE, Child, client, environment, script, terminal
 from test_packaging import Environment, clean, house, sources  # noqa: F401  # fixtures
 from zope.interface.verify import verifyObject
 
@@ -52,8 +53,8 @@ def environ(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(words: list[str], folder: Path) -> Iterator[Child]:
-    with Child(words, environ(folder), folder) as child:
+def running(words: list[str], folder: Path, env: dict[str, str] | None = None) -> Iterator[Child]:
+    with Child(words, env or environ(folder), folder) as child:
         yield child
         child.process.terminate()
         child.wait()
@@ -94,7 +95,7 @@ def test_the_page_has_its_files_and_commands() -> None:
 @pytest.mark.programs
 def test_a_class_as_it_is(tmp_path: Path) -> None:
     write(tmp_path)
-    with running(command("twistd -n casync run shout:"), tmp_path) as child:
+    with running(command("twistd -n casync run shout:"), tmp_path, terminal()) as child:
         host, port = child.listening("tcp")
         result = subprocess.run(
             [client("nc"), "-N", host, str(port)], input=b"hello", capture_output=True, timeout=PATIENCE, check=True
@@ -134,6 +135,13 @@ def registered(folder: Path) -> None:
 
 
 @pytest.mark.programs
+def test_a_file_in_twisted_plugins_needs_no_installation(tmp_path: Path) -> None:
+    write(tmp_path)
+    (typed,) = re.findall(r"`(PYTHONPATH=\. .*?)`", PAGE)
+    assert "Tell the quote" in printed(["bash", "-c", typed], tmp_path, terminal())
+
+
+@pytest.mark.programs
 def test_what_is_wrong_is_told_as_the_page_says(tmp_path: Path) -> None:
     write(tmp_path, "twisted/plugins/quotes_plugin.py", "quotes/plugin.py")
     registered(tmp_path)
@@ -170,14 +178,12 @@ def test_the_tac_file(tmp_path: Path) -> None:
 def test_socket_activation(tmp_path: Path) -> None:
     write(tmp_path, "twisted/plugins/quotes_plugin.py")
     registered(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = portOfItsOwn()
     words = [word.replace(":7017", f":{port}") for word in command("systemd-socket-activate")]
-    words[words.index("twistd")] = script("twistd")
     (unit,) = re.findall(r"^ExecStart=\S*/twistd (.*)$", PAGE, re.M)
     assert words[-len(unit.split()) :] == unit.split()
     words[:1] = [client("systemd-socket-activate"), "-EPYTHONPATH"]
-    with Child(words, environ(tmp_path), tmp_path) as child:
+    with Child(words, {**environ(tmp_path), "PATH": terminal()["PATH"]}, tmp_path) as child:
         child.waitFor("Listening on")
         assert answer(("127.0.0.1", port)) == QUOTE
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 from _clients import connect, pattern, read, readAll
-from _twistd import CHECKOUT, PATIENCE, Child, client, environment
+from _ports import portOfItsOwn
+from _twistd import CHECKOUT, PATIENCE, Child, client, environment, terminal
 
 import twisted_casync
 from twisted_casync import (
@@ -172,17 +173,15 @@ def test_the_commands_of_the_page_show_what_it_shows(tmp_path: Path) -> None:
     client("socat")
     shown = re.findall(r"^    \$ (.*)\n((?:    (?!\$ ).*\n)*)", PAGE, re.M)
     assert len(shown) == 2
-    # One number for both, TCP and UDP.
-    with socket.create_server(("127.0.0.1", 0)) as free, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
-        port = str(free.getsockname()[1])
-        datagrams.bind(("127.0.0.1", int(port)))
+    port = str(portOfItsOwn())
     (tmp_path / "fileserver.py").write_text(SERVER)
-    with Child([sys.executable, "fileserver.py", port], cwd=tmp_path) as child:
+    (serve,) = re.findall(r"`(python fileserver\.py 9021)`", PAGE)
+    with Child(["bash", "-c", "exec " + serve.replace("9021", port)], terminal(), tmp_path) as child:
         child.waitFor("listening on")
         for command, output in shown:
             result = subprocess.run(
                 ["bash", "-c", command.replace("9021", port)],
-                env=environment(),
+                env=terminal(),
                 capture_output=True,
                 text=True,
                 timeout=PATIENCE,

@@ -4,13 +4,12 @@ docs/testing.md as it stands, by pytest and by trial; and what else the fixtures
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from _twistd import terminal
 
 pytestmark = pytest.mark.programs
 
@@ -21,7 +20,7 @@ BLOCKS = re.findall(r"^```python( trial| conftest)?\n(.*?)^```$", PAGE.read_text
 PROGRAM = "\n".join(code for kind, code in BLOCKS if not kind)
 TRIAL = BLOCKS[0][1] + "\n".join(code for kind, code in BLOCKS if kind == " trial")
 (CONFTEST,) = (code for kind, code in BLOCKS if kind == " conftest")
-REACTORS = re.findall(r"^    trial --reactor=(\w+) test_echo$", PAGE.read_text(), re.MULTILINE)
+COMMANDS = re.findall(r"^    (python -m twisted.*)$|`(python -m twisted.*?)`", PAGE.read_text(), re.MULTILINE)
 
 
 def ran(pytester: pytest.Pytester, program: str, *options: str) -> pytest.RunResult:
@@ -32,15 +31,15 @@ def ran(pytester: pytest.Pytester, program: str, *options: str) -> pytest.RunRes
     return pytester.runpytest_subprocess("-q", *options)
 
 
-def trial(folder: Path, program: str, *options: str) -> str:
+def trial(folder: Path, program: str, command: str = "python -m twisted.trial test_echo") -> str:
     """
     What trial says of a file, and how it ends.
     """
-    (folder / "test_program.py").write_text(program)
+    (folder / "test_echo.py").write_text(program)
     result = subprocess.run(
-        [sys.executable, "-m", "twisted.trial", *options, "test_program"],
+        ["bash", "-c", command],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(PAGE.parent.parent)},
+        env=terminal(),
         capture_output=True,
         text=True,
         timeout=60,
@@ -54,11 +53,6 @@ def test_the_page_is_right(pytester: pytest.Pytester) -> None:
     ran(pytester, PROGRAM).assert_outcomes(passed=12)
 
 
-def test_the_page_is_right_with_trial(tmp_path: Path) -> None:
-    said = trial(tmp_path, TRIAL)
-    assert "PASSED (successes=2)" in said and "status 0" in said
-
-
 NAMED = """
 from twisted.internet import reactor
 
@@ -67,10 +61,10 @@ def test_which(no_open_sockets):
 """
 
 
-@pytest.mark.parametrize("reactor", REACTORS)
-def test_the_page_is_right_with_the_reactors_that_it_names(tmp_path: Path, reactor: str) -> None:
-    assert REACTORS == ["poll", "casync"]
-    said = trial(tmp_path, TRIAL, f"--reactor={reactor}")
+@pytest.mark.parametrize("command", [line or word for line, word in COMMANDS])
+def test_the_page_is_right_with_trial_as_it_says(tmp_path: Path, command: str) -> None:
+    assert len(COMMANDS) == 3
+    said = trial(tmp_path, TRIAL, command)
     assert "PASSED (successes=2)" in said and "status 0" in said
 
 

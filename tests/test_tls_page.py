@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from _ports import portOfItsOwn
 from _twistd import CHECKOUT, PATIENCE, Child, environment, script
 from _twistd import client as program
 
@@ -40,9 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        chosen: int = free.getsockname()[1]
-        return chosen
+    return portOfItsOwn()
 
 
 def python(text: str, port: int, folder: Path) -> Child:
