@@ -5,16 +5,23 @@ Fixtures of more than one test file.
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from _reactors import reactorOf
 from _selection import addOptions, chosen, filesOf, startsPrograms
 
 pytest_addoption = addOptions
+
+# The same examples in each run, however long the machine takes over one.
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True)
+if not os.environ.get("TWISTED_CASYNC_LONG"):
+    hypothesis.settings.load_profile("same")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that knows no jobs has those in its background ignore it, and all that they start (POSIX, "Asynchronous

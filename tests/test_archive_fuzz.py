@@ -255,7 +255,7 @@ def peak(data: list[bytes], asked: list[Any], ar: CArchive) -> int:
         tracemalloc.stop()
 
 
-@settings(max_examples=400, deadline=5000)
+@settings(max_examples=400)
 @given(st.one_of(hostile, mutated()), st.lists(st.sampled_from(WHATS), min_size=1, max_size=6), st.data())
 def test_whatever_comes_is_a_value_or_one_of_two_exceptions(data: bytes, asked: list[Any], more: st.DataObject) -> None:
     """And takes no more memory than a small multiple of what came, and of the limits."""

@@ -12,7 +12,18 @@ from typing import Any
 import pytest
 from _play import Script, played, turns
 from _reactors import Recorder, must
-from _streams import LOCALHOST, accepted, beginConnect, fill, listening, peerOf, portOf, refusingPort, told
+from _streams import (
+    LOCALHOST,
+    accepted,
+    beginConnect,
+    fill,
+    hasRoomAgain,
+    listening,
+    peerOf,
+    portOf,
+    refusingPort,
+    told,
+)
 
 from twisted_casync import (
     FD_ACCEPT,
@@ -366,8 +377,10 @@ def test_a_short_send_brings_OnSend_too(reactor: Any) -> Script:
         yield lambda: child.told == told("OnSend")
         left = child.Send(data)
         assert 0 < left < len(data)
-        yield turns()
-        assert child.told == told("OnSend")
+        # Not sooner than there is room; on a busy machine there can be some before the peer receives.
+        if not hasRoomAgain(child):
+            yield turns()
+            assert child.told == told("OnSend")
         while left:
             left -= len(peer.recv(left))
         yield lambda: len(child.told) >= 2
