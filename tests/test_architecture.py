@@ -27,6 +27,7 @@ PACKAGE = ROOT / "twisted_casync"
 
 STRATA = (
     ("facts", "_lasterror"),
+    ("facts", "_later"),
     ("facts", "winsock"),
     ("facts", "errors"),
     ("facts", "_serviceinterface"),

@@ -26,21 +26,53 @@ Where each idea lives, from the facts to the face; a module imports only what st
 
 from __future__ import annotations
 
-from . import archive, errors, interfaces, winsock
+from typing import TYPE_CHECKING
+
+from . import interfaces, winsock
 from ._casyncsocket import CAsyncSocket
-from ._csocket import CSocket
-from ._csocketfile import CNotSupportedException, CSocketFile
+from ._later import later
 from ._threads import AfxSocketInit, AfxSocketTerm
-from .archive import *  # noqa: F403  # the public names of these are those of the package
-from .errors import *  # noqa: F403
-from .interfaces import *  # noqa: F403
+from .interfaces import *  # noqa: F403  # the public names of these are those of the package
 from .winsock import *  # noqa: F403
 
 __all__ = ["AfxSocketInit", "AfxSocketTerm", "CAsyncSocket", "CNotSupportedException", "CSocket", "CSocketFile"]
-__all__ += archive.__all__
-__all__ += errors.__all__
 __all__ += interfaces.__all__
 __all__ += winsock.__all__
+
+if TYPE_CHECKING:
+    from . import archive, errors
+    from ._csocket import CSocket
+    from ._csocketfile import CNotSupportedException, CSocketFile
+    from .archive import *  # noqa: F403
+    from .errors import *  # noqa: F403
+
+    __all__ += archive.__all__
+    __all__ += errors.__all__
+else:
+    # A program that uses none of this does not wait for it to be imported.
+    _LATER = {
+        "_csocket": "CSocket",
+        "_csocketfile": "CNotSupportedException CSocketFile",
+        "errors": """
+        IncompleteRead LimitExceeded WinsockAccessDenied WinsockAddressError WinsockArgumentError WinsockBusy
+        WinsockConnectionAborted WinsockConnectionRefused WinsockConnectionReset WinsockError WinsockInterrupted
+        WinsockNameError WinsockResourceError WinsockShutDown WinsockStateError WinsockTimedOut
+        WinsockUnreachable winsockError
+        """,
+        "archive": """
+        BOOL BOOLEAN BYTE CHAR DOUBLE DWORD FLOAT IMPLEMENT_SERIAL INT LONG LONGLONG RUNTIME_CLASS SHORT UINT
+        ULONGLONG VERSIONABLE_SCHEMA WCHAR WORD ArchiveIncomplete ArchiveLimits CArchive CArchiveException
+        CArray CByteArray CDWordArray CList CMap CMapStringToOb CMapStringToString CMapWordToOb CObArray CObList
+        CObject COleCurrency COleDateTime COleDateTimeSpan CPoint CRect CRuntimeClass CSize CString CStringA
+        CStringArray CStringList CStringW CTime CWordArray ClassRegistry Serialized
+        """,
+    }
+    __all__ += [name for names in _LATER.values() for name in names.split() if name not in __all__]
+    __getattr__ = later(__name__, _LATER)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__, *_LATER})
+
 
 # Read by setup.cfg, without an import; a program that runs from the sources has it too.
 __version__ = "0.1.0"

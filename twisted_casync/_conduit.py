@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, Protocol
 from weakref import WeakValueDictionary
 
 from ._sockaddr import UNIX, SockAddr
-from .winsock import AF_INET, SOCK_STREAM, WSAError, errnoFromError
+from .winsock import AF_INET, SOCK_STREAM, WSAError, errnoFromError, errorFromErrno
 
 __all__ = ["EVERYTHING", "Conduit", "Watcher", "conduitOf", "failing"]
 
@@ -122,6 +122,24 @@ class Conduit:
         @return: how many bytes the next receive gets at most (C{FIONREAD}).
         """
         return self.size
+
+    def atMark(self) -> bool:
+        """
+        @return: whether the next byte stands where an urgent byte stands, or stood (C{SIOCATMARK}).
+        """
+        return False
+
+    def failure(self) -> WSAError:
+        """
+        @return: why the connection was lost, or was not made; once.
+        """
+        return errorFromErrno(self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+    def wasConnected(self) -> bool:
+        """
+        @return: whether it has, or has had, a peer.
+        """
+        return True
 
     # -- what a socket has
 

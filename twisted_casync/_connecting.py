@@ -12,10 +12,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from ._conduit import Conduit
 from ._lookup import Lookup
 from ._notify import BOUND, DATAGRAM, NEW, UNNAMED, Phase
 from ._sockaddr import UNIX, HostName, SockAddr, isEmpty
-from ._stream import Stream
 from .winsock import AF_INET, SOCK_STREAM, WSAError, errorFromErrno
 
 __all__ = ["UNDER_WAY", "Attempt", "failureOf", "queuedFor", "unconnected"]
@@ -109,7 +109,7 @@ class Attempt:
         """
         if failure is None:
             return WSAError.NO_ERROR if self.arrived() else None
-        if failure in _BROKEN and not (isinstance(self._sock, Stream) and self._sock.peer is None):
+        if failure in _BROKEN and not (isinstance(self._sock, Conduit) and not self._sock.wasConnected()):
             return WSAError.NO_ERROR
         code = self.next() if self._left else failure
         return None if code in UNDER_WAY else code
@@ -143,11 +143,11 @@ def unconnected(sock: socket.socket) -> Phase:
     return DATAGRAM if named else UNNAMED
 
 
-def failureOf(sock: socket.socket | Stream) -> WSAError:
+def failureOf(sock: socket.socket | Conduit) -> WSAError:
     """
     @return: the error of a socket, which the kernel says only once.
     """
-    if isinstance(sock, Stream):
+    if isinstance(sock, Conduit):
         # Why a name has no address, say, is no errno.
         return sock.failure()
     try:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import socket
 from typing import Any, Final, NamedTuple
 
+from ._conduit import Conduit
 from ._connecting import unconnected
 from ._notify import CONNECTED, CONNECTING, LISTENING, Phase
 from ._readiness import ENDED, FAILED, HUNG_UP
 from ._sockaddr import UNIX
-from ._stream import Stream
 from .winsock import SOCK_STREAM
 
 __all__ = ["Found", "inspected"]
@@ -66,17 +66,17 @@ def inspected(sock: Any, bits: int, connected: bool = False) -> Found:
         sock.getpeername()
     except OSError:
         return _peerless(sock, bits, connected)
-    if sock.family == UNIX and not isinstance(sock, Stream):
+    if sock.family == UNIX and not isinstance(sock, Conduit):
         # Where the peer has left too nobody can say whether this side had ended its stream before.
         return Found(CONNECTED, sends=bool(bits & HUNG_UP) or not _refusesToSend(sock))
     state = _state(sock)
     # A conduit is not told that nobody receives.
-    receives = isinstance(sock, Stream) or not (bits & ENDED and state in _PEER_OPEN)
+    receives = isinstance(sock, Conduit) or not (bits & ENDED and state in _PEER_OPEN)
     return Found(CONNECTED, receives, state not in _FINISHED)
 
 
 def _peerless(sock: Any, bits: int, connected: bool) -> Found:
-    if sock.family == UNIX and not isinstance(sock, Stream):
+    if sock.family == UNIX and not isinstance(sock, Conduit):
         return Found(unconnected(sock))
     state = _state(sock)
     if state in _UNDER_WAY:
@@ -92,8 +92,8 @@ def _peerless(sock: Any, bits: int, connected: bool) -> Found:
 
 
 def _wasConnected(sock: Any) -> bool:
-    if isinstance(sock, Stream):
-        return sock.peer is not None
+    if isinstance(sock, Conduit):
+        return sock.wasConnected()
     figures: bytes = sock.getsockopt(*_TCP_INFO, _RECEIVE_SPACE + 4)
     return any(figures[_RECEIVE_SPACE:])
 

@@ -11,7 +11,6 @@ import termios
 from typing import Any, Final
 
 from ._conduit import Conduit
-from ._stream import Stream
 
 __all__ = ["atMark", "unread"]
 
@@ -20,13 +19,13 @@ _SIOCATMARK: Final = 0x8905
 _NOTHING: Final = struct.pack("i", 0)
 
 
-def atMark(sock: socket.socket | Stream) -> bool:
+def atMark(sock: socket.socket | Conduit) -> bool:
     """
     Does the next byte of the stream stand where an urgent byte stands, or stood?
 
     @raise OSError: the socket is of a kind that has no mark.
     """
-    return sock.atMark() if isinstance(sock, Stream) else bool(_asked(sock, _SIOCATMARK))
+    return sock.atMark() if isinstance(sock, Conduit) else bool(_asked(sock, _SIOCATMARK))
 
 
 def unread(sock: socket.socket | Conduit) -> int:

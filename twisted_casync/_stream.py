@@ -208,6 +208,9 @@ class Stream(Conduit):
         """
         return self._peer
 
+    def wasConnected(self) -> bool:
+        return self._peer is not None
+
     # -- what is ready
 
     def ready(self, wanted: int = EVERYTHING) -> int:
@@ -242,15 +245,9 @@ class Stream(Conduit):
         return not (self.size or self._urgent)
 
     def atMark(self) -> bool:
-        """
-        @return: whether the next byte stands where an urgent byte stands, or stood (C{SIOCATMARK}).
-        """
         return self._mark == 0
 
     def failure(self) -> WSAError:
-        """
-        @return: why the connection was lost, or was not made; once.
-        """
         code, self._failure = self._failure, WSAError.NO_ERROR
         return code
 

@@ -16,7 +16,6 @@ from twisted.internet.interfaces import IReactorFDSet
 from twisted.python import threadable
 
 from ._conduit import Conduit
-from ._conduitwindow import ConduitWindow
 from ._descriptor import SocketDescriptor
 from ._innerset import HAS_EPOLL, DirectWindow, SocketWindow
 from ._window import BaseWindow
@@ -127,6 +126,8 @@ def _conduitWindow(reactor: Any) -> BaseWindow:
     key = id(reactor), False
     window = _thread.windows.get(key)
     if window is None:
+        from ._conduitwindow import ConduitWindow
+
         gone = partial(_thread.windows.pop, key, None)
         make = partial(ConduitWindow, reactor)
         if not IReactorFDSet.providedBy(reactor):

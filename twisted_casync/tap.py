@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService
 from twisted.python import usage
@@ -15,14 +15,15 @@ from twisted_casync.services import (
     SHIPPED,
     AsyncSocketService,
     Limits,
-    ObservedService,
     ServiceOptions,
     SocketService,
 )
 from twisted_casync.services._discovery import Registered, registered
 from twisted_casync.services._naming import Unusable, inOneLine
 from twisted_casync.services._seen import SeenOptions
-from twisted_casync.services._usage import CommandLine
+
+if TYPE_CHECKING:
+    from twisted_casync.services._usage import CommandLine
 
 __all__ = ["Options", "makeService"]
 
@@ -95,6 +96,8 @@ class Options(SeenOptions):
         except usage.UsageError as error:
             words = list(options or ())
             services = [found.name for found in registered(SHIPPED)]
+            from twisted_casync.services._usage import CommandLine
+
             self._failed = CommandLine(self, *self._spoken(words))
             raise usage.UsageError(self._failed.explain(error, words, services)) from error
         except Exception as error:
@@ -170,6 +173,8 @@ def makeService(options: Options) -> IService:
     service = AsyncSocketService(factory, options.where, grace=chosen.get("grace", 5.0), limits=limits)
     if not (options["metrics"] or options["status"] or options["trace"]):
         return service
+    from twisted_casync.services import ObservedService
+
     return ObservedService(
         service,
         str(options.subCommand),

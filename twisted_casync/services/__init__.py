@@ -10,26 +10,26 @@ Public here:
  - Limits: on connections in all, from one address, and without traffic.
  - SocketService: a plugin of `twistd casync`, as one expression.
  - StreamListener, StreamConnection: accepts, counts, names in the log, and finishes connections on stop.
- - SHIPPED: the services of this package, each in a module of its own here.
+ - SHIPPED: the services of this package, each in a module of its own here, imported when it is chosen.
 """
 
 from __future__ import annotations
 
-from twisted_casync.services._counters import Counts
+from typing import TYPE_CHECKING
+
+from twisted_casync._later import later
 from twisted_casync.services._limits import Limits
-from twisted_casync.services._observed import ObservedService
 from twisted_casync.services._options import ServiceOptions
 from twisted_casync.services._plugin import SocketService
 from twisted_casync.services._service import AsyncSocketService
+from twisted_casync.services._shipped import SHIPPED
 from twisted_casync.services._stream import StreamConnection, StreamListener
-from twisted_casync.services.chargen import chargen
-from twisted_casync.services.chat import chat
-from twisted_casync.services.daytime import daytime
-from twisted_casync.services.discard import discard
-from twisted_casync.services.echo import echo
-from twisted_casync.services.forward import forward
-from twisted_casync.services.run import run
-from twisted_casync.services.time import time
+
+if TYPE_CHECKING:
+    from twisted_casync.services._counters import Counts
+    from twisted_casync.services._observed import ObservedService
+else:
+    __getattr__ = later(__name__, {"_counters": "Counts", "_observed": "ObservedService"})
 
 __all__ = [
     "SHIPPED",
@@ -42,5 +42,3 @@ __all__ = [
     "StreamConnection",
     "StreamListener",
 ]
-
-SHIPPED = (echo, discard, chargen, daytime, time, forward, chat, run)

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.logger import globalLogPublisher
-from twisted.plugin import getCache
-from twisted.python.modules import getModule
 from zope.interface import Invalid
-from zope.interface.verify import verifyObject
 
 from twisted_casync import IAsyncSocketService
 from twisted_casync._where import parseWhere
 from twisted_casync.services._naming import Unusable, inOneLine
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["GROUP", "Registered", "registered"]
 
@@ -101,6 +100,9 @@ def _given(service: Any) -> Callable[[], Any]:
 
 def _dropIns() -> Iterator[Registered]:
     """What files in twisted/plugins provide, of whatever folder."""
+    from twisted.plugin import getCache
+    from twisted.python.modules import getModule
+
     with _unlogged():
         import twisted.plugins as package
 
@@ -138,6 +140,8 @@ def _unlogged() -> Iterator[None]:
 
 
 def _entryPoints() -> Iterator[Registered]:
+    from importlib.metadata import entry_points
+
     found = [Registered(point.name, _distribution(point), point.load) for point in entry_points(group=GROUP)]
     # In an order that does not depend on that of a directory.
     yield from sorted(found, key=lambda one: (one.name, one.origin))
@@ -155,6 +159,8 @@ def _check(name: str, service: Any) -> None:
         raise Unusable(f"expected an object that provides IAsyncSocketService, and it is {what}")
     if missing := [name for name in IAsyncSocketService if not hasattr(service, name)]:
         raise Unusable(f"it has no {' and no '.join(sorted(missing))}")
+    from zope.interface.verify import verifyObject
+
     try:
         verifyObject(IAsyncSocketService, service)
     except Invalid as error:

@@ -11,7 +11,6 @@ from twisted.python import usage
 from twisted_casync import __version__
 from twisted_casync._where import KINDS, expected, parseWhere
 from twisted_casync.services._limits import Limits
-from twisted_casync.services._usage import Misplaced
 
 __all__ = ["ServiceOptions", "count", "named", "seconds"]
 
@@ -96,6 +95,8 @@ class ServiceOptions(usage.Options):
     def parseArgs(self, *where: str) -> None:
         for word in where:
             if word.startswith("-"):
+                from twisted_casync.services._usage import Misplaced
+
                 raise Misplaced(word)
         try:
             self["where"] = [parseWhere(description, self._kinds) for description in where]

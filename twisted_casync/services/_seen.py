@@ -7,8 +7,6 @@ from typing import Any
 
 from twisted.python import usage
 
-from twisted_casync.services._observed import metricsPlace
-
 __all__ = ["SeenOptions"]
 
 
@@ -26,6 +24,8 @@ def _file(path: str) -> str:
 
 def _place(where: str) -> str:
     """The server description of a place that HTTP can be served at."""
+    from twisted_casync.services._observed import metricsPlace
+
     try:
         return metricsPlace(where)
     except (ImportError, ValueError) as error:

@@ -10,11 +10,10 @@ from twisted.internet.interfaces import IReactorTime
 
 from twisted_casync import SOCKET_ERROR
 from twisted_casync.services._datagram import DatagramResponder
-from twisted_casync.services._plugin import SocketService
 from twisted_casync.services._stream import StreamListener
 from twisted_casync.services.discard import DiscardConnection
 
-__all__ = ["ChargenConnection", "ChargenListener", "DatagramChargen", "chargen"]
+__all__ = ["ChargenConnection", "ChargenListener", "DatagramChargen"]
 
 # The pattern that the RFC shows: lines of 72 of the 95 printing characters, each beginning one character later.
 _CHARACTERS = bytes(range(0x20, 0x7F))
@@ -77,12 +76,3 @@ class DatagramChargen(DatagramResponder):
 
     def answer(self, data: memoryview) -> memoryview | None:
         return _TEXT[: randint(0, min(len(data), _MOST))] if data else None
-
-
-chargen = SocketService(
-    "chargen",
-    "Send characters without end (RFC 864).",
-    stream=ChargenListener,
-    datagram=DatagramChargen,
-    where=("tcp:7019", "udp:7019"),
-)

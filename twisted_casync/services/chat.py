@@ -9,10 +9,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from twisted_casync.services._lines import LineConnection, encoded
-from twisted_casync.services._plugin import SocketService
 from twisted_casync.services._stream import StreamConnection, StreamListener
 
-__all__ = ["ChatConnection", "ChatListener", "chat"]
+__all__ = ["ChatConnection", "ChatListener"]
 
 _NICKNAME = re.compile(r"[\w-]{1,20}")
 _HELP = "* /nick NAME, /who, /quit; anything else is said to everyone"
@@ -125,11 +124,3 @@ class ChatConnection(LineConnection):
             self.nickname = nickname
             self.listener.say(f"* {old} is now {nickname}" if old else f"* {nickname} has joined", but=self)
             self._tell(f"* you are {nickname}; here: {', '.join(member.nickname for member in room.values())}")
-
-
-chat = SocketService(
-    "chat",
-    "A room for clients that send and read lines, as nc and telnet.",
-    stream=ChatListener,
-    where=("tcp:7070",),
-)

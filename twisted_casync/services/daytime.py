@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from time import localtime, strftime
+from typing import Any
 
 from twisted_casync.services._answering import AnsweringConnection
 from twisted_casync.services._datagram import DatagramResponder
-from twisted_casync.services._plugin import SocketService
 from twisted_casync.services._stream import StreamListener
 
-__all__ = ["DatagramDaytime", "DaytimeConnection", "daytime"]
+__all__ = ["DatagramDaytime", "DaytimeConnection", "DaytimeListener"]
 
 
 def _now() -> bytes:
     """The time of this machine's zone, in the first of the RFC's popular forms."""
     return strftime("%A, %B %d, %Y %H:%M:%S-%Z\r\n", localtime()).encode("ascii", "replace")
+
+
+class DaytimeListener(StreamListener):
+    """Accepts connections that are told the time in words."""
+
+    def __init__(self, reactor: Any = None) -> None:
+        super().__init__(DaytimeConnection, reactor)
 
 
 class DaytimeConnection(AnsweringConnection):
@@ -31,12 +38,3 @@ class DatagramDaytime(DatagramResponder):
 
     def answer(self, data: memoryview) -> bytes:
         return _now()
-
-
-daytime = SocketService(
-    "daytime",
-    "Say the date and the time in words (RFC 867).",
-    stream=lambda options: StreamListener(DaytimeConnection),
-    datagram=DatagramDaytime,
-    where=("tcp:7013", "udp:7013"),
-)

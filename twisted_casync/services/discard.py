@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted_casync import MSG_OOB, SOCKET_ERROR
 from twisted_casync.services._datagram import DatagramResponder
-from twisted_casync.services._plugin import SocketService
 from twisted_casync.services._stream import StreamConnection, StreamListener
 
-__all__ = ["DatagramDiscard", "DiscardConnection", "discard"]
+__all__ = ["DatagramDiscard", "DiscardConnection", "DiscardListener"]
 
 # One for all: nobody reads it.
 _ANYTHING = bytearray(1 << 18)
+
+
+class DiscardListener(StreamListener):
+    """Accepts connections whose data is thrown away."""
+
+    def __init__(self, reactor: Any = None) -> None:
+        super().__init__(DiscardConnection, reactor)
 
 
 class DiscardConnection(StreamConnection):
@@ -37,12 +45,3 @@ class DatagramDiscard(DatagramResponder):
 
     def answer(self, data: memoryview) -> None:
         return None
-
-
-discard = SocketService(
-    "discard",
-    "Throw away what comes (RFC 863).",
-    stream=lambda options: StreamListener(DiscardConnection),
-    datagram=DatagramDiscard,
-    where=("tcp:7009", "udp:7009"),
-)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from twisted_casync.services._datagram import DatagramResponder
-from twisted_casync.services._plugin import SocketService
 from twisted_casync.services._relay import RelayConnection, RelayListener
 
-__all__ = ["DatagramEcho", "EchoConnection", "EchoListener", "echo"]
+__all__ = ["DatagramEcho", "EchoConnection", "EchoListener"]
 
 
 class EchoListener(RelayListener):
@@ -33,12 +32,3 @@ class DatagramEcho(DatagramResponder):
 
     def answer(self, data: memoryview) -> memoryview:
         return data
-
-
-echo = SocketService(
-    "echo",
-    "Send back what comes (RFC 862).",
-    stream=EchoListener,
-    datagram=DatagramEcho,
-    where=("tcp:7007", "udp:7007"),
-)

@@ -10,11 +10,10 @@ from twisted.python import usage
 from twisted_casync.services._limits import Limits
 from twisted_casync.services._options import ServiceOptions, named, seconds
 from twisted_casync.services._outgoing import OutgoingConnection
-from twisted_casync.services._plugin import SocketService
 from twisted_casync.services._relay import RelayConnection, RelayListener
 from twisted_casync.services._target import EXPECTED, Target
 
-__all__ = ["ForwardConnection", "ForwardListener", "ForwardOptions", "forward"]
+__all__ = ["ForwardConnection", "ForwardListener", "ForwardOptions", "streams"]
 
 
 class ForwardListener(RelayListener):
@@ -84,14 +83,9 @@ class ForwardOptions(ServiceOptions):
         return replace(limits, connections=limits.most() // 2) if limits.connections is None else limits
 
 
-def _streams(options: Any) -> ForwardListener:
+def streams(options: Any) -> ForwardListener:
+    """
+    @param options: a L{ForwardOptions}, parsed.
+    @return: a new socket that is to accept.
+    """
     return ForwardListener(options["to"], options["connect-timeout"])
-
-
-forward = SocketService(
-    "forward",
-    "Take connections on to another place: forward --to HOST:PORT.",
-    stream=_streams,
-    options=ForwardOptions,
-    where=("tcp:7080:interface=127.0.0.1",),
-)

@@ -8,15 +8,14 @@ import sys
 from typing import Any
 
 from twisted.python import usage
-from zope.interface import implementer
 
-from twisted_casync import CAsyncSocket, IAsyncSocketService
+from twisted_casync import CAsyncSocket
 from twisted_casync.services._limits import Limited, Limits
 from twisted_casync.services._naming import Unusable, resolve
 from twisted_casync.services._options import ServiceOptions
 from twisted_casync.services._plugin import isSocketClass, whyNotMade, whySilent
 
-__all__ = ["RunOptions", "run"]
+__all__ = ["RunOptions", "datagrams", "streams"]
 
 
 class RunOptions(ServiceOptions):
@@ -68,17 +67,22 @@ def _check(name: str, found: Any, place: Any) -> None:
         raise usage.UsageError(f"{place.description}: {name} {wrong}")
 
 
-@implementer(IAsyncSocketService)
-class _Run:
-    name = "run"
-    description = "Serve with a class of your own: run mypackage.sockets:ChatListener tcp:9000"
-    options = RunOptions
-    where = ()
-
-    def listener(self, options: Any, kind: str) -> CAsyncSocket:
-        found = options["socket"]
-        made: CAsyncSocket = found() if isSocketClass(found) else found(kind)
-        return made
+def streams(options: Any) -> CAsyncSocket:
+    """
+    @param options: a L{RunOptions}, parsed.
+    @return: a new socket of what the command line names, which is to accept.
+    """
+    return _made(options["socket"], "stream")
 
 
-run = _Run()
+def datagrams(options: Any) -> CAsyncSocket:
+    """
+    @param options: a L{RunOptions}, parsed.
+    @return: a new socket of what the command line names, which is to receive datagrams.
+    """
+    return _made(options["socket"], "datagram")
+
+
+def _made(what: Any, kind: str) -> CAsyncSocket:
+    made: CAsyncSocket = what() if isSocketClass(what) else what(kind)
+    return made
