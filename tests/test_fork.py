@@ -14,6 +14,7 @@ import pytest
 from _memory import connection, mail, mailbox, memoryReactor, quiet, turn
 from _reactors import must, reactorOf, run
 from _streams import accepted
+from twisted.logger import capturedLogs, formatEvent
 
 pytestmark = pytest.mark.programs
 
@@ -123,6 +124,23 @@ def test_the_casync_reactor_of_a_child_has_a_set_of_its_own() -> None:
             run(reactor, lambda: "OnReceive" in child.names() and reader.times > 0)
             reactor.removeReader(reader)
             child.Close()
+
+
+def test_a_child_of_a_reactor_that_is_not_known_says_what_it_can_not_see_to(reactor: Any) -> None:
+    """What that one watches with may be shared; the sockets' own set is not."""
+    child, peer = connection(reactor)
+
+    def goOn() -> None:
+        with capturedLogs() as events:
+            peer.sendall(b"hello")
+            turn(reactor)
+        assert child.names() == ["OnReceive"]
+        (event,) = [event for event in events if event["log_namespace"] == "casync"]
+        assert "may share with the parent process" in formatEvent(event)
+
+    inChild(goOn)
+    child.Close()
+    peer.close()
 
 
 class Reader:

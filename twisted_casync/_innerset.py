@@ -15,34 +15,26 @@ reactor itself (L{DirectWindow}).
 from __future__ import annotations
 
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ._descriptor import SocketDescriptor
 from ._failures import logFailure
-from ._fork import remember, replace
+from ._fork import closedBeneath, ownPoller, remember, replace
 from ._handles import named
 from ._readiness import ENDED, READABLE, UNWATCHED, URGENT, WRITABLE
 from ._window import MOST, BaseWindow, nobody
-from .winsock import WSAError, errorFromErrno
 
 __all__ = ["HAS_EPOLL", "DirectWindow", "InnerSet", "SocketWindow", "change"]
 
 HAS_EPOLL: Final = hasattr(select, "epoll")
 
-
-def _closedBeneath(error: OSError) -> bool:
-    """
-    Does a poller complain of a descriptor that was closed beneath its object?  Nothing is amiss then: the kernel has
-    taken it out of every poller, and what is called of the socket fails by itself.
-    """
-    # ENOENT: the number is another's already; EPERM: it is that of a file, which no poller takes.
-    gone = isinstance(error, (FileNotFoundError, PermissionError))
-    return gone or errorFromErrno(error.errno) is WSAError.WSAENOTSOCK
+_log = Logger("casync")
 
 
 def change(poller: select.epoll, fd: int, old: int, new: int) -> None:
@@ -60,7 +52,7 @@ def change(poller: select.epoll, fd: int, old: int, new: int) -> None:
         elif new >= 0:
             poller.modify(fd, new)
     except OSError as error:
-        if not _closedBeneath(error):
+        if not closedBeneath(error):
             raise
 
 
@@ -83,7 +75,8 @@ class InnerSet:
         self._window = window
         self._epoll: select.epoll | None = None
         self._registered = 0
-        self._inherited = False
+        # It is the parent's, and this process its child.
+        self.inherited = False
 
     def open(self) -> None:
         """
@@ -100,20 +93,19 @@ class InnerSet:
             self._epoll.close()
             self._epoll = None
 
-    def forked(self) -> None:
+    def own(self) -> None:
         """
-        This process is a child: the set is its parent's, until it is used.
+        Become a set of this process's own, under the same descriptor, where it was the parent's.
         """
-        self._inherited = True
+        self.inherited = False
+        if self._epoll is not None:
+            replace(self._epoll.fileno(), self._watched())
 
-    def _own(self, epoll: select.epoll) -> None:
-        """
-        Become a set of this process's own, under the same descriptor: the reactor, which looks at it, need not know.
-        """
-        self._inherited = False
-        replace(epoll)
+    def _watched(self) -> Iterator[tuple[int, int]]:
         for one in self._window.handles.waiting.values():
-            change(epoll, one.fileno(), UNWATCHED, self._window.watchedFor(one._as_interest))
+            interest = self._window.watchedFor(one._as_interest)
+            if interest >= 0:
+                yield one.fileno(), interest
 
     def change(self, descriptor: SocketDescriptor, old: int, new: int) -> None:
         """
@@ -122,8 +114,8 @@ class InnerSet:
         """
         if self._epoll is None:
             return
-        if self._inherited:
-            self._own(self._epoll)
+        if self.inherited:
+            self._window.own()
         if old < 0 <= new:
             self._window.check()
             if not self._registered:
@@ -132,6 +124,12 @@ class InnerSet:
         self._registered += (new >= 0) - (old >= 0)
         if not self._registered and old >= 0:
             self._window.reactor.removeReader(self)
+
+    def isRead(self) -> bool:
+        """
+        @return: whether the reactor is to watch the set.
+        """
+        return self._registered > 0
 
     def isRemoved(self) -> bool:
         """
@@ -174,8 +172,8 @@ class InnerSet:
         if self._epoll is None:
             # Who was told has closed the last socket; or a poll reactor comes for what was removed in this turn.
             return []
-        if self._inherited:
-            self._own(self._epoll)
+        if self.inherited:
+            self._window.own()
         return self._epoll.poll(0, most)
 
     def connectionLost(self, reason: Failure) -> None:
@@ -214,7 +212,7 @@ class _InnerWindow(BaseWindow):
     def __init__(self, reactor: Any, thread: int, gone: Callable[[], object]) -> None:
         super().__init__(reactor, thread, gone)
         self._inner = self._innerSet()
-        remember(self._inner)
+        remember(self)
 
     def _innerSet(self) -> InnerSet:
         return InnerSet(self)
@@ -222,6 +220,32 @@ class _InnerWindow(BaseWindow):
     def open(self) -> None:
         self.check()
         self._inner.open()
+
+    def forked(self) -> None:
+        """
+        This process is a child.
+        """
+        self._inner.inherited = True
+        if self.handles.waiting:
+            # Before the reactor waits: the parent may take out of its sets whatever is in them.
+            self.reactor.callLater(0, self.own)
+
+    def own(self) -> None:
+        """
+        Have the sockets watched by this process alone, where they are watched by its parent's means.
+        """
+        if not self._inner.inherited:
+            return
+        self._inner.own()
+        if not ownPoller(self.reactor):
+            _log.warn(
+                "{reactor} may share with the parent process what it watches its descriptors with: sockets of that one "
+                "may not be heard of here",
+                reactor=self.reactor,
+            )
+            if self._inner.isRead():
+                self.reactor.removeReader(self._inner)
+                self.reactor.addReader(self._inner)
 
     def check(self) -> None:
         """
@@ -286,7 +310,7 @@ class DirectWindow(_InnerWindow):
             elif before & ~after & WRITABLE:
                 reactor.removeWriter(descriptor)
         except OSError as error:
-            if not _closedBeneath(error):
+            if not closedBeneath(error):
                 raise
 
     def _isRemoved(self) -> bool:

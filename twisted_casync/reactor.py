@@ -10,7 +10,7 @@ Choose it by C{twistd --reactor=casync}, C{trial --reactor=casync}, or L{install
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.internet.epollreactor import EPollReactor
@@ -212,12 +212,14 @@ class CAsyncReactor(EPollReactor):
 
     def _own(self) -> None:
         self._inherited = False
-        replace(self._poller)
+        replace(self._poller.fileno(), self._inSet())
+
+    def _inSet(self) -> Iterator[tuple[int, int]]:
         for fd in self._selectables:
-            interest = (fd in self._reads and READABLE) | (fd in self._writes and WRITABLE)
-            change(self._poller, fd, UNWATCHED, interest)
+            yield fd, (fd in self._reads and READABLE) | (fd in self._writes and WRITABLE)
         for one in [] if self._window is None else self._window.handles.waiting.values():
-            change(self._poller, one.fileno(), UNWATCHED, one._as_interest)
+            if one._as_interest >= 0:
+                yield one.fileno(), one._as_interest
 
 
 def install() -> None:
