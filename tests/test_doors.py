@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from _memory import connection, mailbox, memoryReactor, quiet
+from _memory import connection, mailbox, memoryReactor, quiet, turn
 from _reactors import Recorder, must
 from _streams import LOCALHOST, listening, reset
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -178,6 +178,20 @@ def test_a_socket_that_a_reactor_drops_for_nothing_is_aborted_and_told_once(reac
     assert one.fileno() == -1
     drop(reactor, one)
     assert one.told == [("OnClose", WSAECONNABORTED)]
+
+
+@pytest.mark.parametrize("reason", [ConnectionDone, ConnectionLost])
+def test_a_reactor_that_goes_on_can_not_drop_a_socket_for_nothing(reason: type[Exception]) -> None:
+    """It takes a socket for another one that had its number in the same turn, and has hung up."""
+    with memoryReactor(direct=True) as reactor:
+        one, peer = connection(reactor)
+        reactor.running = True
+        drop(reactor, one, reason)
+        peer.send(b"hello")
+        turn(reactor)
+        assert one.told == [("OnReceive", 0)]
+        one.Close()
+        peer.close()
 
 
 @pytest.mark.parametrize("phase", [phase for phase in Phase if phase not in WATCHED], ids=lambda phase: phase.name)

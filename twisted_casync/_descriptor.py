@@ -206,7 +206,8 @@ class SocketDescriptor(Failing, Holding):
 
     def connectionLost(self, reason: Failure) -> None:
         """
-        The reactor's door: it has dropped this descriptor, because it hung up, or because the reactor stops.
+        The reactor's door: it has dropped this descriptor, because it hung up, as far as it saw, or because the reactor
+        stops.
 
         @param reason: not looked at: every reactor gives another one.
         """
@@ -216,6 +217,9 @@ class SocketDescriptor(Failing, Holding):
         bits = self._as_window.look(self) if self._as_window is not None and self._as_sock is not None else 0
         if bits & (FAILED | HUNG_UP | ENDED):
             self._as_ready(bits)
+        elif getattr(getattr(self._as_window, "reactor", None), "running", False):
+            # It does not stop: it has taken this socket for one that had the number before it, in the same turn.
+            self._as_settle()
         elif self._as_sock is not None:
             self._as_abandon(WSAError.WSAECONNABORTED, told=False)
 
@@ -271,7 +275,8 @@ class SocketDescriptor(Failing, Holding):
         if self._as_fast and not known and INTEREST[rules.enabled] == self._as_interest:
             # Registered for just that already, and nothing is known that no poller would say again.
             return
-        if told & rules.enabled:
+        if told & rules.enabled or (told & OOB and self._as_ended):
+            # In the latter case there may be data behind the urgent byte, of which no poller tells.
             self._as_rearm()
         else:
             self._as_settle()

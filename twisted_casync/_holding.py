@@ -14,6 +14,7 @@ from ._ioctl import atMark
 from ._notify import CLOSE, CONNECT, DATAGRAM, OOB, READ, UNNAMED, WRITE
 from ._ownership import SocketOwner
 from ._readiness import ENDED, FAILED, HUNG_UP, READABLE, UNWATCHED, URGENT, WRITABLE
+from ._urgent import peekUrgent
 from .winsock import WSAError, errorFromErrno
 
 __all__ = ["Holding"]
@@ -72,6 +73,9 @@ class Holding(SocketOwner):
                 events |= CLOSE
         elif bits & READABLE:
             events |= READ
+        if bits & URGENT and self._as_ended & _LOST and self._as_sock is not None and not peekUrgent(self._as_sock):
+            # Linux announces the urgent byte of a connection that was reset for ever, and gives it to nobody.
+            bits ^= URGENT
         if bits & URGENT:
             self._as_ahead = True
             self._as_fast = 0
