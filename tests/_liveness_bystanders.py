@@ -1,0 +1,191 @@
+"""
+Others on the reactor of a random program, who have nothing to do with it and must not be harmed: sockets of this
+package, and a descriptor and a timer of Twisted's.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import Any, Final
+
+from _reactors import must
+from _streams import LOCALHOST
+from twisted.internet.interfaces import IReactorFDSet
+
+from twisted_casync import SOCK_DGRAM, CAsyncSocket
+from twisted_casync._conduit import Conduit
+
+__all__ = ["Bystanders"]
+
+_ARRIVAL: Final = 0.5
+"""Seconds that what was sent over the loopback device takes at the most; nearly always it is there at once."""
+
+
+class _Neighbour(CAsyncSocket):
+    """
+    Is asked, and counts the bytes of the answers; or answers.
+    """
+
+    def __init__(self, reactor: Any, answers: bool) -> None:
+        super().__init__(reactor)
+        self.answers = answers
+        self.count = 0
+        self.lost = ""
+
+    def OnReceive(self, nErrorCode: int) -> None:
+        buffer = bytearray(64)
+        count, source = self.ReceiveFrom(buffer)
+        if count > 0:
+            self.count += count
+            if self.answers and source is not None:
+                self.SendTo(buffer, count, source)
+            elif self.answers:
+                self.Send(buffer, count)
+
+    def OnClose(self, nErrorCode: int) -> None:
+        self.lost = f"a bystander is told OnClose({nErrorCode})"
+        self.Close()
+
+
+class _Door(CAsyncSocket):
+    """
+    Accepts whoever comes.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        super().__init__(reactor)
+        self.guests: list[_Neighbour] = []
+
+    def OnAccept(self, nErrorCode: int) -> None:
+        guest = _Neighbour(None, True)
+        if self.Accept(guest):
+            self.guests.append(guest)
+
+
+class _Reader:
+    """
+    Something that the reactor watches, and that is none of this package.
+    """
+
+    def __init__(self) -> None:
+        self.here, self.there = socket.socketpair()
+        self.here.setblocking(False)
+        self.count = 0
+
+    def fileno(self) -> int:
+        return self.here.fileno()
+
+    def logPrefix(self) -> str:
+        return "Reader"
+
+    def doRead(self) -> None:
+        try:
+            self.count += len(self.here.recv(64))
+        except BlockingIOError:
+            # A turn within the turn has come to it before.
+            return
+
+    def connectionLost(self, reason: object) -> None:
+        """The reactor stops."""
+
+    def close(self) -> None:
+        self.here.close()
+        self.there.close()
+
+
+class Bystanders:
+    """
+    They are asked something, and must all have answered a few turns later.
+    """
+
+    def __init__(self, ground: Any) -> None:
+        self.ground = ground
+        self.reactor = reactor = ground.reactor
+        self.door = _Door(reactor)
+        must(self.door.Create(lpszSocketAddress=LOCALHOST))
+        must(self.door.Listen())
+        self.asking = _Neighbour(reactor, False)
+        must(self.asking.Create())
+        self.asking.Connect(must(self.door.GetSockName()))
+        self.mailbox, self.mailing = _Neighbour(reactor, True), _Neighbour(reactor, False)
+        for one in (self.mailbox, self.mailing):
+            must(one.Create(0, SOCK_DGRAM, lpszSocketAddress=LOCALHOST))
+        must(self.mailing.Connect(must(self.mailbox.GetSockName())))
+        self.newcomers: list[_Neighbour] = []
+        self.reader = _Reader() if IReactorFDSet.providedBy(reactor) else None
+        if self.reader is not None:
+            reactor.addReader(self.reader)
+        self.asked = self.timed = 0
+
+    def sockets(self) -> list[CAsyncSocket]:
+        """
+        @return: all of them that are open.
+        """
+        all_ = [self.door, *self.door.guests, *self.newcomers, self.asking, self.mailbox, self.mailing]
+        return [one for one in all_ if one.m_hSocket != -1]
+
+    def ask(self) -> None:
+        """
+        Ask each of them.
+        """
+        self.asked += 1
+        self.asking.Send(b"?")
+        self.mailing.Send(b"?")
+        if self.reader is not None:
+            self.reader.there.send(b"?")
+        self.reactor.callLater(0, self._time)
+
+    def _time(self) -> None:
+        self.timed += 1
+
+    def silent(self) -> str:
+        """
+        @return: which of them have not answered all; nothing when they have.
+        """
+        said = {
+            "a connection": self.asking.count,
+            "a mailbox": self.mailing.count,
+            "a timer": self.timed,
+            "a reader": self.asked if self.reader is None else self.reader.count,
+        }
+        return ", ".join(which for which, count in said.items() if count < self.asked)
+
+    def arrived(self) -> bool:
+        """
+        Wait, but not for ever, until something that they were asked or answered is there.
+
+        @return: whether it is, or this does not tell.
+        """
+        fds = [one.m_hSocket for one in self.sockets() if not isinstance(one._as_sock, Conduit)]
+        if self.reader is not None:
+            fds.append(self.reader.fileno())
+        # The timer has only turns to wait for.
+        waits = bool(fds) and self.timed == self.asked
+        return not waits or bool(select.select(fds, [], [], _ARRIVAL)[0])
+
+    def lost(self) -> str:
+        """
+        @return: what has happened to them; nothing when nothing has.
+        """
+        return next((one.lost for one in (self.asking, *self.newcomers, *self.door.guests) if one.lost), "")
+
+    def newcomer(self) -> _Neighbour:
+        """
+        @return: somebody new, who connects.
+        """
+        one = _Neighbour(self.reactor, False)
+        self.newcomers.append(one)
+        must(one.Create())
+        one.Connect(must(self.door.GetSockName()))
+        return one
+
+    def close(self) -> None:
+        """
+        They leave.
+        """
+        for one in self.sockets():
+            one.Close()
+        if self.reader is not None:
+            self.reactor.removeReader(self.reader)
+            self.reader.close()
