@@ -77,6 +77,10 @@ def later(self: Any, deferred: Any) -> None:
     deferred.addCallback(lambda result: self.OnRecieve(result))
 
 
+def switch(self: Any) -> str:
+    return "on" if self.on else "off"
+
+
 def dispatch(self: Any, what: str) -> None:
     getattr(self, f"on_{what}")()
 
@@ -90,6 +94,10 @@ def test_a_method_that_the_program_calls_is_no_slip(use: Callable[..., Any]) -> 
 
 def test_a_method_that_is_looked_up_by_name_is_no_slip() -> None:
     assert told("on_close", dispatch=dispatch) == []
+
+
+def test_other_words_of_a_program_are_no_calls() -> None:
+    assert told("on_close", switch=switch) == ["Chat.on_close is never called; did you mean OnClose?"]
 
 
 def test_a_style_of_the_program_beside_the_handlers_is_no_slip() -> None:

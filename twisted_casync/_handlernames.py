@@ -90,14 +90,15 @@ def _isMeant(cls: type, name: str, handler: str, root: type) -> bool:
     @return: whether the program calls it, or a class of sockets has it already.
     """
     theirs = [base for base in cls.__mro__ if base is not root and not issubclass(root, base)]
+    programs = [base for base in theirs if not _isOurs(base)]
     if any(name in vars(base) for base in theirs if base is not cls and issubclass(base, root)):
         return True
     # C{on_receive}, where C{OnReceive} is there: a name of the program's own, in its own style.
-    if _folded(name) == _folded(handler) and any(handler in vars(base) and not _isOurs(base) for base in theirs):
+    if _folded(name) == _folded(handler) and any(handler in vars(base) for base in programs):
         return True
-    used = {word for base in theirs for value in vars(base).values() for word in _used(value)}
+    used = {word for base in programs for value in vars(base).values() for word in _used(value)}
     # getattr(self, "on_" + what) may call any of them.
-    return not used.isdisjoint({name, "on", "on_", "On", "On_"})
+    return not used.isdisjoint({name, "on_", "On", "On_"})
 
 
 def _isOurs(base: type) -> bool:
