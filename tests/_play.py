@@ -60,10 +60,9 @@ def play(reactor: Any, script: Script, limit: float = LIMIT, pace: float = 0.002
             script.close()
     # The second is what twisted.python.log, which reactors use, calls it.
     logged = [event.get("log_failure") or event.get("failure") for event in events]
-    failures += [failure.value for failure in logged if failure]
+    failures += [failure.value for failure in logged if failure and not isinstance(failure.value, OnPurpose)]
     for failure in failures:
-        if not isinstance(failure, OnPurpose):
-            raise failure
+        raise failure
 
 
 def turns(count: int = 5) -> Callable[[], bool]:

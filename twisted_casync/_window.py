@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final
 
 from ._connecting import queuedFor
 from ._descriptor import SocketDescriptor, tell
+from ._failures import logFailure
 from ._handles import Handles
 from ._readiness import ENDED, READABLE, RELEASED, URGENT, WRITABLE
 
@@ -316,7 +317,11 @@ class BaseWindow:
         The reactor stops, and nothing else can happen: each socket hears of it.
         """
         for descriptor in self.handles:
-            descriptor._as_stopped()
+            try:
+                descriptor._as_stopped()
+            except BaseException:
+                # Its own, and that of a subclass; the others are still to hear of it.
+                logFailure("{socket!r} failed when the reactor stopped", socket=descriptor)
 
     def _begin(self) -> bool:
         """

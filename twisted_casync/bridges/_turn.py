@@ -77,8 +77,8 @@ class Turn:
             what(*args)
         finally:
             self.telling = False
-        if self.due:
-            self.conclude(who.reactor)
+            if self.due:
+                self.conclude(who.reactor)
 
     def add(self, reactor: Any, who: Concluding) -> None:
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -55,6 +55,8 @@ class Drain:
         self._clock = clock
         self._traffic: dict[Finishing, int] = {}
         self._calls: dict[str, IDelayedCall] = {}
+        # Those that can't be ended: nobody waits for them, nor do the others.
+        self._failed: set[Finishing] = set()
         if connections:
             self._calls["cut off"] = clock.callLater(grace, self._cutOff)
             self._look()
@@ -63,28 +65,46 @@ class Drain:
 
     def ended(self) -> None:
         """A connection has left the set."""
-        if self._connections:
+        if self._isLeft() or self.done.called:
             return
         for call in self._calls.values():
             if call.active():
                 call.cancel()
         self.done.callback(None)
 
+    def _isLeft(self) -> bool:
+        return not self._connections <= self._failed
+
+    def _each(self, what: Callable[[Finishing], None]) -> None:
+        for connection in set(self._connections) - self._failed:
+            try:
+                what(connection)
+            except BaseException:
+                _log.failure("{peer} can't be ended", peer=connection.peer)
+                self._failed.add(connection)
+                self.ended()
+
     def _look(self) -> None:
-        for connection in tuple(self._connections):
-            traffic = connection.bytesIn + connection.bytesOut
-            if self._traffic.get(connection) == traffic and not connection.unfinished():
-                connection.finish()
-            self._traffic[connection] = traffic
-        if self._connections:
+        self._each(self._finishIfQuiet)
+        if self._isLeft():
             self._calls["look"] = self._clock.callLater(LULL, self._look)
 
+    def _finishIfQuiet(self, connection: Finishing) -> None:
+        traffic = connection.bytesIn + connection.bytesOut
+        if self._traffic.get(connection) == traffic and not connection.unfinished():
+            connection.finish()
+        self._traffic[connection] = traffic
+
     def _cutOff(self) -> None:
-        late = [connection for connection in self._connections if connection.unfinished()]
-        if late:
-            _log.warn("time is up, connections cut off: {count}", count=len(late))
-        for connection in tuple(self._connections):
-            if connection in late:
+        late: list[Finishing] = []
+
+        def end(connection: Finishing) -> None:
+            if connection.unfinished():
+                late.append(connection)
                 connection.abort()
             else:
                 connection.finish()
+
+        self._each(end)
+        if late:
+            _log.warn("time is up, connections cut off: {count}", count=len(late))

@@ -134,8 +134,12 @@ class AsyncSocketService(Service):
 
     def _finish(self, one: Opened) -> Deferred[None]:
         finished: Deferred[None] | None = None
-        if isinstance(one.listener, Draining):
-            finished = one.listener.drain(self._clock(), self._grace)
+        try:
+            if isinstance(one.listener, Draining):
+                finished = one.listener.drain(self._clock(), self._grace)
+        except BaseException:
+            # The others are to come to their end in good order.
+            _log.failure("{name} can't be ended in good order", name=one.name)
         one.close()
         if finished is None:
             finished = Deferred()

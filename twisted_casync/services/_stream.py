@@ -189,9 +189,12 @@ class StreamListener(CAsyncSocket):
         Those that the kernel has accepted already are taken first: their peers believe that they are
         connected.
         """
-        for _ in range(_MOST_WAITING):
-            if not self.takeOne():
-                break
+        try:
+            for _ in range(_MOST_WAITING):
+                if not self.takeOne():
+                    break
+        except BaseException:
+            self._log.failure("a connection that waited could not be served")
         self.Close()
         if self.connections:
             self._log.info("stopping, connections to finish: {count}", count=len(self.connections))
