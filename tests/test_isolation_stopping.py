@@ -91,7 +91,7 @@ class Endless(Remembering):
     """
 
     @property
-    def connectionLost(self) -> Any:  # type: ignore[override]  # it never gives one
+    def connectionLost(self) -> Any:
         raise Exiting
 
 
