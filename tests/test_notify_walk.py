@@ -64,6 +64,14 @@ class History:
         told = {event for event in NAMES if event != "FD_CONNECT" and self._isNews(event)}
         return frozenset(told | {"FD_CONNECT"} if self._connectIsNews() else told)
 
+    def waits(self) -> bool:
+        """
+        Somebody waits for FD_WRITE who was told FD_CLOSE.
+        """
+        selected = next(concerned for what, concerned, _ in reversed(self.entries) if what == "selected")
+        told = "FD_CLOSE" in selected and self.canHappen("FD_CLOSE") and "FD_CLOSE" not in self.news()
+        return told and "FD_WRITE" in self.news()
+
     def _isNews(self, event: str) -> bool:
         """
         It is selected, it can happen, and being told is not the last that happened to it.
@@ -187,6 +195,13 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def agree(self) -> None:
         assert self.notifications.enabled == bits(self.history.news())
+
+    @invariant()
+    def waiting(self) -> None:
+        """
+        The end was told, and FD_WRITE is still to come: what is left to be told is the loss of the connection.
+        """
+        assert self.notifications.waits() == self.history.waits()
 
 
 TestAnyOrder = AnyOrder.TestCase

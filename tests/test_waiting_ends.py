@@ -4,6 +4,7 @@ A socket that waits is told of the end of its connection: no event that it waits
 
 from __future__ import annotations
 
+import copy
 import select
 import socket
 from typing import Any
@@ -23,6 +24,7 @@ from twisted_casync import (
     FD_ACCEPT,
     FD_ALL_EVENTS,
     FD_CLOSE,
+    FD_OOB,
     FD_READ,
     FD_WRITE,
     MSG_OOB,
@@ -411,3 +413,51 @@ def test_OnSend_is_not_told_of_room_that_a_Send_has_filled(reactor: Any) -> Scri
         while left:
             left -= len(peer.recv(left))
         yield lambda: child.told == told("OnSend")
+
+
+# -- urgent data
+
+
+@pytest.mark.parametrize("selected", [FD_READ | FD_OOB, FD_ALL_EVENTS])
+@played
+def test_what_stands_behind_an_urgent_byte_is_told_also_when_the_stream_has_ended(
+    reactor: Any, selected: int
+) -> Script:
+    child, peer = accepted(reactor)
+    must(child.AsyncSelect(0))
+    with peer:
+        peer.send(b"!", socket.MSG_OOB)
+        peer.send(b"behind")
+    yield turns()
+    must(child.AsyncSelect(selected))
+    yield lambda: "OnReceive" in child.names()
+    yield turns()
+    assert [name for name in child.names() if name != "OnSend"] == ["OnOutOfBandData", "OnReceive"]
+
+
+@played
+def test_a_newer_urgent_byte_is_not_lost_with_a_duplicate_that_is_closed(reactor: Any) -> Script:
+    child, peer = accepted(reactor)
+    room = bytearray(1)
+    with peer:
+        peer.send(b"1", socket.MSG_OOB)
+        yield lambda: "OnOutOfBandData" in child.names()
+        assert child.Receive(room, 1, MSG_OOB) == 1
+        peer.send(b"2", socket.MSG_OOB)
+        yield lambda: child.names().count("OnOutOfBandData") == 2
+        copy.copy(child).Close()
+        assert child.Receive(room, 1, MSG_OOB) == 1 and room == b"2"
+
+
+@played
+def test_a_close_with_a_newer_urgent_byte_unread_is_a_reset(reactor: Any) -> Script:
+    child, peer = accepted(reactor)
+    with peer:
+        peer.send(b"1", socket.MSG_OOB)
+        yield lambda: "OnOutOfBandData" in child.names()
+        assert child.Receive(bytearray(1), 1, MSG_OOB) == 1
+        peer.send(b"2", socket.MSG_OOB)
+        yield lambda: child.names().count("OnOutOfBandData") == 2
+        child.Close()
+        with pytest.raises(ConnectionResetError):
+            peer.recv(1)

@@ -251,10 +251,10 @@ class Handle(Transfer):
         # A conduit is a socket to all that is done with one here.
         sock = window.adopted(fd) if conduit is None else cast(socket.socket, conduit)
         try:
-            kept = recall(sock)
             window.open()
             # What it is ready for says a part of what it is.
             self._as_own(sock, window, NEW, selected, int(sock.family))
+            kept = recall(sock)
             connected = kept is not None and kept.phase is CONNECTED
             found = inspected(sock, window.look(self), connected)
         except BaseException:

@@ -193,7 +193,7 @@ class Notifications:
         """
         @return: whether FD_WRITE is due after FD_CLOSE was told: a Send waits on a stream that the peer has ended.
         """
-        return self.enabled & _WRITE_OR_CLOSE == WRITE and bool(self.selected & CLOSE)
+        return self.enabled & _WRITE_OR_CLOSE == WRITE and bool(self.selected & self.possible & CLOSE)
 
     def news(self, holding: int) -> int:
         """

@@ -50,7 +50,7 @@ def passUrgent(sock: socket.socket) -> None:
     """
     # DONTWAIT: where another descriptor is of the same connection, its owner may have made both block.
     try:
-        if atMark(sock) and not _behind(sock):
+        if atMark(sock) and not peekUrgent(sock) and not _behind(sock):
             sock.recv(1, socket.MSG_DONTWAIT)
     except OSError:
         # EAGAIN: passed, and the stream goes on.  Else the connection is lost, or the descriptor was closed beneath its
