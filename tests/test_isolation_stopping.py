@@ -4,6 +4,7 @@ What one raises when all come to their end, and what a listener of a service, or
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 from typing import Any
@@ -11,9 +12,9 @@ from typing import Any
 import pytest
 from _bridged import Remembering, served
 from _media import WINDOWS
-from _play import Mistake, OnPurpose, Script, played, playedOn, turns
+from _play import Mistake, OnPurpose, Script, play, played, playedOn, turns
 from _reactors import LIMIT, Recorder, must, reactorOf, run
-from _streams import accepted, peerOf, portOf
+from _streams import accepted, peerOf, portOf, told
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.task import Clock
 
@@ -136,6 +137,26 @@ def test_each_socket_hears_that_the_reactor_stops(way: str) -> None:
             peer.close()
         stubborn.__class__ = Recorder
         stubborn.Close()
+
+
+@pytest.mark.parametrize("way", ["poll-window", "select-window", "poll-direct", "select-direct"])
+def test_a_set_that_somebody_closes_is_not_the_end_of_its_sockets(way: str) -> None:
+    """As far as a reactor says so: epoll knows nothing of what was closed."""
+    with reactorOf(way) as reactor:
+        child, peer = accepted(reactor, OnReceive=Recorder.readAll)
+
+        def script() -> Script:
+            yield lambda: child.told == told("OnSend")
+            (number,) = [reader.fileno() for reader in reactor.getReaders() if "window" in repr(reader)]
+            os.close(number)
+            yield turns()
+            with peer:
+                peer.sendall(b"as ever")
+                yield lambda: child.received == b"as ever"
+            yield lambda: child.told[-1] == ("OnClose", 0)
+            child.Close()
+
+        play(reactor, script())
 
 
 # -- services

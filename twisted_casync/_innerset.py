@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.main import CONNECTION_LOST
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -35,6 +36,9 @@ __all__ = ["HAS_EPOLL", "DirectWindow", "InnerSet", "SocketWindow", "change"]
 HAS_EPOLL: Final = hasattr(select, "epoll")
 
 _log = Logger("casync")
+
+_lost: Final[list[select.epoll]] = []
+"""Sets that were closed beneath their objects, which would close their numbers when they are freed."""
 
 
 def change(poller: select.epoll, fd: int, old: int, new: int) -> None:
@@ -178,11 +182,25 @@ class InnerSet:
 
     def connectionLost(self, reason: Failure) -> None:
         """
-        The reactor stops, for nothing else can happen to this set: each socket hears of it.
+        The reactor stops, and each socket hears of it; or it has dropped the set, which somebody has closed beneath it.
 
         @param reason: the reactor's.
         """
-        self._window.stopped()
+        if reason.value is CONNECTION_LOST or self._epoll is None:
+            self._window.stopped()
+        else:
+            self._renew(self._epoll)
+
+    def _renew(self, closed: select.epoll) -> None:
+        """
+        Go on with a new set: that of all sockets has not become the end of them.
+        """
+        _log.warn("the epoll set of the sockets was closed by somebody else; they go on with another")
+        # Its number may be another's by now, which must not be closed with it.
+        _lost.append(closed)
+        self._epoll = select.epoll()
+        replace(self._epoll.fileno(), self._watched())
+        self._window.reactor.addReader(self)
 
     def __repr__(self) -> str:
         return named(one for one in self._window.handles.watched() if one._as_interest >= 0)
