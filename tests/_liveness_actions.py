@@ -224,7 +224,8 @@ def _iterate(world: Any, one: Any, command: Command) -> None:
 
 
 def _fork(world: Any, one: Any, command: Command) -> None:
-    FORKS[command.argument(1)](world)
+    # Else a child could do nothing but leave.
+    FORKS[command.argument(1) if world.mayTurn() else "leave"](world)
 
 
 ACTIONS: Final[dict[str, Action]] = {

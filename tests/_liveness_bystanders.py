@@ -30,7 +30,7 @@ class _Neighbour(CAsyncSocket):
     def __init__(self, reactor: Any, answers: bool) -> None:
         super().__init__(reactor)
         self.answers = answers
-        self.count = 0
+        self.asked = self.count = 0
         self.lost = ""
 
     def OnReceive(self, nErrorCode: int) -> None:
@@ -42,6 +42,13 @@ class _Neighbour(CAsyncSocket):
                 self.SendTo(buffer, count, source)
             elif self.answers:
                 self.Send(buffer, count)
+
+    def ask(self) -> None:
+        """
+        Ask its peer something.
+        """
+        self.asked += 1
+        self.Send(b"?")
 
     def OnClose(self, nErrorCode: int) -> None:
         self.lost = f"a bystander is told OnClose({nErrorCode})"
@@ -130,8 +137,8 @@ class Bystanders:
         Ask each of them.
         """
         self.asked += 1
-        self.asking.Send(b"?")
-        self.mailing.Send(b"?")
+        self.asking.ask()
+        self.mailing.ask()
         if self.reader is not None:
             self.reader.there.send(b"?")
         self.reactor.callLater(0, self._time)
@@ -144,12 +151,13 @@ class Bystanders:
         @return: which of them have not answered all; nothing when they have.
         """
         said = {
-            "a connection": self.asking.count,
-            "a mailbox": self.mailing.count,
-            "a timer": self.timed,
-            "a reader": self.asked if self.reader is None else self.reader.count,
+            "a connection": self.asking.asked - self.asking.count,
+            "a mailbox": self.mailing.asked - self.mailing.count,
+            "a newcomer": sum(one.asked - one.count for one in self.newcomers),
+            "a timer": self.asked - self.timed,
+            "a reader": 0 if self.reader is None else self.asked - self.reader.count,
         }
-        return ", ".join(which for which, count in said.items() if count < self.asked)
+        return ", ".join(which for which, left in said.items() if left)
 
     def arrived(self) -> bool:
         """

@@ -38,7 +38,9 @@ def _inChild(work: Callable[[], str]) -> str:
 
 
 def _report(world: Any, work: Callable[[], str]) -> None:
-    world.settles()
+    if world.mayTurn():
+        # What the bystanders were asked is answered: a child that has them too does not take it from them.
+        world.untilAnswered()
     said = _inChild(work)
     if said:
         world.fault(f"in a child: {said}")

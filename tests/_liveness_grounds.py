@@ -54,10 +54,9 @@ class Ground:
 
     @ivar creates: whether a stream is created before it is connected or listens.
     @ivar reenters: whether a handler can make a turn.
-    @ivar forks: whether a child process can go on with it.
     """
 
-    creates = reenters = forks = True
+    creates = reenters = True
 
     def __init__(self, reactor: Any, deadPort: int) -> None:
         self.reactor = reactor
@@ -106,7 +105,7 @@ class _Loop(Ground):
     A reactor over an event loop, which turns as long as that runs.
     """
 
-    reenters = forks = False
+    reenters = False
 
     def turn(self) -> None:
         loop = self.reactor._asyncioEventloop
@@ -119,7 +118,7 @@ class _Memory(Ground):
     A network in memory.
     """
 
-    reenters = forks = False
+    reenters = False
 
     def start(self) -> None:
         """It always does."""
@@ -136,7 +135,7 @@ class _Over(Ground):
     Sockets over stock transports.
     """
 
-    creates = forks = False
+    creates = False
 
     def listen(self, one: Any) -> bool:
         if one.isOpen:
@@ -183,5 +182,5 @@ def groundOf(name: str) -> Iterator[Ground]:
 
 GROUNDS: Final = (*WAYS, "memory", "epoll-over", "casync-over")
 """Every way, a network in memory, and sockets over stock transports."""
-FORKING: Final = ("poll-window", "select-window", "casync-window")
+FORKING: Final = tuple(way for way in WAYS if not way.startswith("uvloop"))
 """Those on which a child process can go on."""

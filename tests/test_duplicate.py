@@ -14,7 +14,7 @@ import pytest
 from _play import Script, played, turns
 from _reactors import LIMIT, Recorder, must
 from _resolvers import Never
-from _streams import LOCALHOST, accepted, beginConnect, listening, portOf, told
+from _streams import LOCALHOST, accepted, beginConnect, listening, portOf, refusingPort, told
 
 from twisted_casync import (
     FD_OOB,
@@ -114,6 +114,22 @@ def test_a_duplicate_of_a_connecting_socket_is_told_too(reactor: Any, duplicate:
     yield lambda: len(one.told) == len(other.told) == 2
     assert one.told == other.told == told("OnConnect", "OnSend")
     assert one.GetPeerName() == other.GetPeerName() == listener.GetSockName()
+
+
+@duplicates
+@played
+def test_a_duplicate_of_a_connecting_socket_is_told_of_a_failure_too(reactor: Any, duplicate: Duplicate) -> Script:
+    """The kernel says only once what has failed, to whichever asks first."""
+    port, holder = refusingPort()
+    one = Recorder(reactor)
+    must(one.Create())
+    beginConnect(one, port)
+    other = silent(duplicate(one))
+    yield lambda: bool(one.told and other.told)
+    assert one.told == other.told == told("OnConnect", code=WSAError.WSAECONNREFUSED)
+    holder.close()
+    one.Close()
+    other.Close()
 
 
 @duplicates

@@ -395,6 +395,9 @@ class SocketDescriptor(Failing, Holding):
         if sock is None or window is None or attempt is None or attempt.lookup is not None:
             return None
         failure = self._as_failure()
+        if failure is None and bits & HUNG_UP and not attempt.arrived():
+            # The kernel has told another descriptor of this socket why: a duplicate's, or a child's.
+            failure = WSAError.WSAECONNREFUSED
         code = attempt.conclude(failure)
         if failure is not None:
             # Of a connection that was made and lost OnClose is to tell it.

@@ -83,8 +83,12 @@ def ownPoller(reactor: Any) -> bool:
 
     @return: whether it is now, as far as is known of a reactor of that kind.
     """
-    if reactor in _known or isinstance(reactor, (SelectReactor, PollReactor)):
-        # It does so by itself; or it tells the kernel anew each time.
+    if reactor in _known:
+        # It has the sockets in its own set, and does this by itself but where it has them as descriptors.
+        reactor.own()
+        return True
+    if isinstance(reactor, (SelectReactor, PollReactor)):
+        # It tells the kernel anew each time.
         return True
     # Neither Twisted nor asyncio has a name in public for it.
     poller = getattr(reactor, "_poller", None)

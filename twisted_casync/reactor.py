@@ -118,7 +118,7 @@ class CAsyncReactor(EPollReactor):
         @param new: bits of interest from now on; negative: none.
         """
         if self._inherited:
-            self._own()
+            self.own()
         fd = descriptor._as_fd
         if fd not in self._selectables:
             # Else it was closed beneath its object, and the number is another's.
@@ -133,7 +133,7 @@ class CAsyncReactor(EPollReactor):
         @param timeout: the seconds to wait at the most; L{None} waits for ever.
         """
         if self._inherited:
-            self._own()
+            self.own()
         self._wait = -1 if timeout is None else timeout
         if self._window is None:
             for fd, bits in self._ready(MOST):
@@ -210,9 +210,13 @@ class CAsyncReactor(EPollReactor):
         """
         self._inherited = True
 
-    def _own(self) -> None:
-        self._inherited = False
-        replace(self._poller.fileno(), self._inSet())
+    def own(self) -> None:
+        """
+        Have a set of this process's own, if it is its parent's.
+        """
+        if self._inherited:
+            self._inherited = False
+            replace(self._poller.fileno(), self._inSet())
 
     def _inSet(self) -> Iterator[tuple[int, int]]:
         for fd in self._selectables:
