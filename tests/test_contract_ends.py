@@ -353,6 +353,34 @@ def test_an_urgent_byte_in_line_is_data_and_received_alone(reactor: Any, near: R
     assert "OnOutOfBandData" not in near.names()
 
 
+@holds("urgent data")
+def test_an_urgent_byte_is_received_once_also_when_the_line_is_changed(
+    reactor: Any, near: Recorder, far: Recorder
+) -> Script:
+    must(near.AsyncSelect(QUIET & ~FD_READ))
+    must(far.Send(b"!", None, MSG_OOB))
+    must(far.Send(b"behind"))
+    yield lambda: near.told == told("OnOutOfBandData")
+    yield quiet()
+    assert urgent(near) == b"!"
+    must(near.SetSockOpt(SO_OOBINLINE, True))
+    near.readAll()
+    assert near.received == b"behind"
+
+
+@holds("urgent data")
+def test_an_urgent_byte_that_waits_is_data_when_the_line_is_changed(
+    reactor: Any, near: Recorder, far: Recorder
+) -> Script:
+    must(near.AsyncSelect(QUIET))
+    must(far.Send(b"!", None, MSG_OOB))
+    yield lambda: near.told == told("OnOutOfBandData")
+    must(near.SetSockOpt(SO_OOBINLINE, True))
+    yield lambda: near.told == told("OnOutOfBandData", "OnReceive")
+    near.readAll()
+    assert near.received == b"!"
+
+
 @holds("urgent data", lacking=True)
 def test_where_there_is_no_urgent_data_Send_says_so(reactor: Any, near: Recorder, far: Recorder) -> Script:
     assert failed(WSAError.WSAEOPNOTSUPP, far.Send(b"!", None, MSG_OOB))

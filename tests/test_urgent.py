@@ -14,44 +14,18 @@ import pytest
 from _play import Script, played, turns
 from _reactors import LIMIT, Recorder, must
 from _streams import accepted, listening, peerOf, reset, told
+from _urgents import QUIET, normal, urgent
 
 from twisted_casync import (
-    FD_ALL_EVENTS,
     FD_CLOSE,
     FD_OOB,
     FD_READ,
-    FD_WRITE,
     FIONREAD,
     MSG_OOB,
     MSG_PEEK,
     SIOCATMARK,
-    SO_OOBINLINE,
-    SOCKET_ERROR,
-    GetLastError,
     WSAError,
 )
-
-QUIET = FD_ALL_EVENTS & ~FD_WRITE
-
-
-def urgent(child: Recorder, flags: int = 0) -> bytes:
-    """The urgent byte, received; empty where there is none."""
-    byte = bytearray(1)
-    count = child.Receive(byte, 1, MSG_OOB | flags)
-    if count == SOCKET_ERROR:
-        assert GetLastError() == WSAError.WSAEWOULDBLOCK
-        return b""
-    return bytes(byte[:count])
-
-
-def normal(child: Recorder, size: int = 100) -> bytes:
-    """What one Receive gives; empty where it would block."""
-    buffer = bytearray(size)
-    count = child.Receive(buffer)
-    if count == SOCKET_ERROR:
-        assert GetLastError() == WSAError.WSAEWOULDBLOCK
-        return b""
-    return bytes(buffer[:count])
 
 
 @played
@@ -344,108 +318,6 @@ def test_an_urgent_byte_does_not_delay_a_reset(reactor: Any) -> Script:
     yield lambda: len(child.told) >= 2
     yield turns()
     assert child.told == [("OnOutOfBandData", 0), ("OnClose", WSAError.WSAECONNRESET)]
-
-
-# -- in line
-
-
-@played
-def test_in_line_it_is_data_that_no_Receive_mixes_with_other_data(reactor: Any) -> Script:
-    child, peer = accepted(reactor)
-    must(child.AsyncSelect(QUIET))
-    must(child.SetSockOpt(SO_OOBINLINE, True))
-    with peer:
-        peer.sendall(b"before")
-        peer.send(b"!", MSG_OOB)
-        peer.sendall(b"behind")
-        pieces = []
-        for count in range(1, 4):
-            yield lambda count=count: len(child.told) >= count  # type: ignore[misc]  # the default is a binding
-            pieces.append(normal(child))
-        yield turns()
-        assert pieces == [b"before", b"!", b"behind"]
-        assert child.told == 3 * told("OnReceive")
-
-
-@played
-def test_in_line_a_handler_that_receives_all_does_not_mix_either(reactor: Any) -> Script:
-    pieces: list[bytes] = []
-
-    def all(child: Recorder) -> None:
-        pieces.extend(iter(lambda: normal(child), b""))
-
-    child, peer = accepted(reactor, OnReceive=all)
-    must(child.SetSockOpt(SO_OOBINLINE, True))
-    with peer:
-        peer.sendall(b"before")
-        peer.send(b"!", MSG_OOB)
-        peer.sendall(b"behind")
-        yield lambda: b"".join(pieces) == b"before!behind"
-        assert pieces == [b"before", b"!", b"behind"]
-        assert "OnOutOfBandData" not in child.names()
-
-
-@played
-def test_in_line_it_can_not_be_received_as_urgent(reactor: Any) -> Script:
-    child, peer = accepted(reactor)
-    must(child.SetSockOpt(SO_OOBINLINE, True))
-    with peer:
-        peer.send(b"!", MSG_OOB)
-        yield lambda: "OnReceive" in child.names()
-        assert child.Receive(bytearray(1), 1, MSG_OOB) == SOCKET_ERROR
-        assert GetLastError() == WSAError.WSAEINVAL
-        assert normal(child) == b"!"
-
-
-@played
-def test_out_of_line_again_it_is_told_again(reactor: Any) -> Script:
-    child, peer = accepted(reactor)
-    must(child.AsyncSelect(QUIET))
-    must(child.SetSockOpt(SO_OOBINLINE, True))
-    must(child.SetSockOpt(SO_OOBINLINE, False))
-    with peer:
-        peer.send(b"!", MSG_OOB)
-        yield lambda: child.told != []
-        assert child.told == told("OnOutOfBandData")
-        assert urgent(child) == b"!"
-
-
-@played
-def test_to_say_out_of_line_again_where_it_is_tells_nothing_again(reactor: Any) -> Script:
-    child, peer = accepted(reactor)
-    must(child.AsyncSelect(QUIET))
-    with peer:
-        peer.send(b"!", MSG_OOB)
-        yield lambda: child.told != []
-        must(child.SetSockOpt(SO_OOBINLINE, False))
-        yield turns()
-        assert child.told == told("OnOutOfBandData")
-        assert urgent(child) == b"!"
-
-
-@played
-def test_who_receives_no_more_is_told_of_no_urgent_byte_wherever_it_would_stand(reactor: Any) -> Script:
-    child, peer = accepted(reactor)
-    must(child.AsyncSelect(QUIET))
-    must(child.SetSockOpt(SO_OOBINLINE, True))
-    must(child.ShutDown(child.receives))
-    must(child.SetSockOpt(SO_OOBINLINE, False))
-    with peer:
-        peer.send(b"!", MSG_OOB)
-        yield turns()
-        assert child.told == []
-
-
-@played
-def test_an_accepted_socket_receives_in_line_as_its_listener_says(reactor: Any) -> Script:
-    listener = listening(reactor)
-    must(listener.SetSockOpt(SO_OOBINLINE, True))
-    child, peer = accepted(reactor, listener)
-    with peer:
-        peer.send(b"!", MSG_OOB)
-        yield lambda: len(child.told) >= 2
-        assert child.told == told("OnSend", "OnReceive")
-        assert normal(child) == b"!"
 
 
 # -- where the urgent byte stands

@@ -35,7 +35,7 @@ from ._notify import (
     WRITE,
 )
 from ._options import Settings, decode, encode, row
-from ._readiness import URGENT, WRITABLE
+from ._readiness import READABLE, URGENT, WRITABLE
 from ._sockaddr import (
     SIZE,
     UNIX,
@@ -51,6 +51,7 @@ from ._sockaddr import (
     sockaddr,
 )
 from ._threads import socketOf
+from ._urgent import isTaken, passInLine
 from .interfaces import IAsyncSocket
 from .winsock import (
     AF_INET,
@@ -384,12 +385,22 @@ class CAsyncSocket(Handle):
         value = decode(option, lpOptionValue, nOptionLen)
         if not option.settable:
             raise Rejected(WSAError.WSAENOPROTOOPT)
+        inLine = nOptionName is Option.SO_OOBINLINE and bool(value)
+        taken = inLine and self._as_holed and isTaken(sock)
         self._as_settings = (self._as_settings or _NOTHING_SET).set(sock, nOptionName, option, value)
+        if taken and not self._as_urgent:
+            passInLine(sock)
+        elif taken:
+            # It was only looked at, and is in the stream again.
+            self._as_urgent = b""
         receives = self._as_phase is CONNECTED and self._as_rules.possible & READ
         if nOptionName is Option.SO_OOBINLINE and receives:
             self._as_untold()
             (self._as_rules.forbid if value else self._as_rules.allow)(OOB)
             self._as_rearm()
+            if inLine and self._as_window is not None and (self._as_ahead or taken) and self._as_peek() & READABLE:
+                # The urgent byte is data from now on, which no poller is sure to say.
+                self._as_window.post(self, READABLE)
         return True
 
     @member(None)

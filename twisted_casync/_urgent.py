@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import socket
 
+from ._conduit import Conduit
 from ._ioctl import atMark
 
-__all__ = ["passUrgent", "peekUrgent", "takeUrgent"]
+__all__ = ["isTaken", "passInLine", "passUrgent", "peekUrgent", "takeUrgent"]
 
 
 def _urgent(sock: socket.socket, flags: int) -> bytes:
@@ -55,6 +56,24 @@ def passUrgent(sock: socket.socket) -> None:
     except OSError:
         # EAGAIN: passed, and the stream goes on.  Else the connection is lost, or the descriptor was closed beneath its
         # object, and there is nothing to pass.
+        return
+
+
+def isTaken(sock: socket.socket | Conduit) -> bool:
+    """
+    @return: whether the stream goes on at the place of an urgent byte that was received; a conduit keeps none.
+    """
+    return not isinstance(sock, Conduit) and atMark(sock) and not peekUrgent(sock)
+
+
+def passInLine(sock: socket.socket) -> None:
+    """
+    Go past that place when C{SO_OOBINLINE} was switched on: Linux would give the byte a second time.
+    """
+    try:
+        sock.recv(1, socket.MSG_DONTWAIT)
+    except OSError:
+        # The connection was lost meanwhile, and the next call says so.
         return
 
 
