@@ -5,19 +5,21 @@ instructions of the interpreter, memory.  None of it depends on the machine's mo
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from _costs import functionCalls, instructions, systemCalls
-from _memory import connection, memoryReactor, turn
-from _reactors import must
+from _memory import LOCALHOST, connection, memoryReactor, turn
+from _reactors import LIMIT, must
 
-from twisted_casync import CAsyncSocket
+import twisted_casync
+from twisted_casync import SOCK_DGRAM, CAsyncSocket
 from twisted_casync._window import nobody
 
 MESSAGES = 1000
@@ -40,6 +42,13 @@ FUNCTION_CALLS = {
 
 INSTRUCTIONS = 185
 """Of the interpreter, for the echo of one message that is a batch of its own: 165 with CPython 3.11."""
+
+AT_ONCE = 10
+CONNECTION_CALLS = {"Python": 42, "C": 32}
+"""Of a connection, of which so many come at once: it is accepted, has a message echoed, and goes."""
+
+DATAGRAM_CALLS = {"Python": 4.2, "C": 8}
+"""Of an echo of one of so many datagrams that wait for one socket, with one ReceiveFrom a notification."""
 
 BUFFER = bytearray(100)
 VIEW = memoryview(BUFFER)
@@ -81,6 +90,89 @@ def echoes() -> Iterator[Callable[[int], None]]:
             run(10)
             yield run
         one.Close()
+
+
+class Guest(Echo):
+    """
+    Goes when its peer has.
+    """
+
+    __slots__ = ()
+
+    def OnClose(self, nErrorCode: int) -> None:
+        self.Close()
+
+
+class Door(CAsyncSocket):
+    """
+    Accepts whoever comes.
+    """
+
+    def OnAccept(self, nErrorCode: int) -> None:
+        must(self.Accept(Guest()))
+
+
+class Mailbox(CAsyncSocket):
+    """
+    Answers one datagram a notification.
+    """
+
+    def OnReceive(self, nErrorCode: int) -> None:
+        count, source = self.ReceiveFrom(BUFFER)
+        self.SendTo(VIEW[:count], None, source)
+
+
+def counted(turns: Callable[[], None]) -> dict[str, float]:
+    """
+    @return: the calls of this package's functions, and those that they make, for each of those that come at once.
+    """
+    turns()
+    package = str(Path(twisted_casync.__file__).parent)
+    calls = functionCalls(turns, lambda code: not code.co_filename.startswith(package))
+    return {kind: count / AT_ONCE for kind, count in calls.items()}
+
+
+def test_a_connection_calls_no_function_more() -> None:
+    with memoryReactor():
+        door = Door()
+        must(door.Create(lpszSocketAddress=LOCALHOST))
+        must(door.Listen(AT_ONCE))
+        name, window = must(door.GetSockName()), cast(Any, door._as_window)
+
+        def connections() -> None:
+            peers = [socket.create_connection(name, LIMIT) for _ in range(AT_ONCE)]
+            for peer in peers:
+                peer.sendall(b"hello")
+            window.turn()
+            for peer in peers:
+                assert peer.recv(100) == b"hello"
+                peer.close()
+            window.turn()
+            assert list(window.handles) == [door]
+
+        calls = counted(connections)
+        door.Close()
+    assert {kind: calls[kind] for kind in calls if calls[kind] > CONNECTION_CALLS[kind]} == {}
+
+
+def test_a_datagram_calls_no_function_more() -> None:
+    with memoryReactor() as reactor, socket.socket(type=socket.SOCK_DGRAM) as peer:
+        mailbox = Mailbox()
+        must(mailbox.Create(0, SOCK_DGRAM, lpszSocketAddress=LOCALHOST))
+        turn(reactor)
+        peer.connect(must(mailbox.GetSockName()))
+        window = cast(Any, mailbox._as_window)
+
+        def datagrams() -> None:
+            for _ in range(AT_ONCE):
+                peer.send(b"hello")
+            window.turn()
+            for _ in range(AT_ONCE):
+                assert peer.recv(100) == b"hello"
+
+        calls = counted(datagrams)
+        mailbox.Close()
+    assert {kind: calls[kind] for kind in calls if calls[kind] > DATAGRAM_CALLS[kind]} == {}
 
 
 def shared(code: CodeType) -> bool:

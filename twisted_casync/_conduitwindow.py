@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from ._conduit import Conduit
 from ._descriptor import SocketDescriptor, tell
-from ._readiness import FAILED, HUNG_UP, READABLE
+from ._readiness import FAILED, HUNG_UP, READABLE, WRITABLE
 from ._window import BaseWindow, nobody
 
 __all__ = ["ConduitWindow"]
@@ -112,6 +112,9 @@ class ConduitWindow(BaseWindow):
 
     def look(self, descriptor: SocketDescriptor) -> int:
         return cast(Conduit, descriptor._as_sock).ready()
+
+    def reader(self, descriptor: SocketDescriptor) -> tuple[Callable[[int], object], object]:
+        return lambda timeout: self.look(descriptor) & ~WRITABLE, READABLE
 
     def queued(self, descriptor: SocketDescriptor) -> int:
         return self.look(descriptor) & READABLE

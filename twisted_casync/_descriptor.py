@@ -336,6 +336,7 @@ class SocketDescriptor(Failing, Holding):
         """
         rules, window = self._as_rules, self._as_window
         self._as_now = 0
+        again: Callable[[int], object] | None = None
         for _ in range(_MAILS):
             rules.enabled ^= READ
             self._as_fresh = fresh = ~self._as_thread
@@ -344,9 +345,13 @@ class SocketDescriptor(Failing, Holding):
             except BaseException:
                 self._as_crashed(READ)
             more, self._as_fresh = self._as_fresh == fresh, 0
-            if not (more and rules.enabled & READ and window is not None and window.alone()):
+            if not (more and rules.enabled & READ):
                 break
-            if window.look(self) & ~WRITABLE != READABLE:
+            if again is None:
+                if window is None or not window.alone():
+                    break
+                again, mail = window.reader(self)
+            if again(0) != mail:
                 break
 
     def _as_readable(self) -> None:

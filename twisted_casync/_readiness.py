@@ -140,6 +140,12 @@ class Window(Protocol):
         @return: whether a single descriptor was found ready in this round: nobody waits meanwhile.
         """
 
+    def reader(self, descriptor: Watched) -> tuple[Callable[[int], object], object]:
+        """
+        @return: a function to be called again and again, with the milliseconds that it may wait, and what it returns as
+            long as there is something to receive, and nothing else to tell but that more can be sent.
+        """
+
     def queued(self, descriptor: Watched) -> int:
         """
         @return: how many connections wait for C{Accept} at least; 0 where none does, as far as is known.

@@ -110,10 +110,10 @@ class Transfer(Destination):
         # In OnReceive of a datagram socket.
         kind = type(lpBuf)
         try:
-            if kind is memoryview:
-                room: int = lpBuf.nbytes
-            elif kind is bytearray:
-                room = len(lpBuf)
+            if kind is bytearray:
+                room: int = len(lpBuf)
+            elif kind is memoryview:
+                room = lpBuf.nbytes
             else:
                 return self._as_receive(lpBuf, nBufLen, nFlags, lpSockAddrLen)
             # MSG_TRUNC: the count is that of the datagram, also where the buffer is too small for it (recv(2)).
@@ -128,7 +128,7 @@ class Transfer(Destination):
             return self._as_receive(lpBuf, nBufLen, nFlags, lpSockAddrLen)
         rules = self._as_rules
         if not rules.enabled & READ:
-            rules.reenable(_RECEIVED)
+            rules.enabled |= _RECEIVED & rules.selected & rules.possible
         self._as_source = source
         if count > room:
             SetLastError(WSAError.WSAEMSGSIZE)
@@ -339,8 +339,8 @@ class Transfer(Destination):
                     if type(lpBuf) is not bytearray or type(nBufLen) is not int or not 0 <= nBufLen <= len(lpBuf):
                         return self._as_send(lpBuf, nBufLen, 0, nHostPort)
                     lpBuf = memoryview(lpBuf)[:nBufLen]
-                # All of it: a datagram is never sent in parts.
-                return self._as_sock.sendto(lpBuf, _NO_SIGNAL, nHostPort)  # type: ignore[union-attr, arg-type]  # sending
+                # All of it: a datagram is never sent in parts.  Nor does one bring SIGPIPE, in whatever state.
+                return self._as_sock.sendto(lpBuf, nHostPort)  # type: ignore[union-attr, arg-type]  # sending: there is one
             except OSError as error:
                 return self._as_unsent(error)
             except (TypeError, ValueError, BufferError):

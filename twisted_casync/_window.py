@@ -98,8 +98,9 @@ class BaseWindow:
         self._call: Any = None
         self._waits: dict[int, Any] = {}
         self._looker = select.poll()
-        # The number that it looks at: of whom, poll(2) finds out each time.
-        self._looked = -1
+        # The number that it looks at: whose that is, poll(2) finds out each time.
+        self._looked = self._readerOf = -1
+        self._reader: tuple[Callable[[int], object], object] = self._looker.poll, None
 
     def open(self) -> None:
         """
@@ -455,6 +456,15 @@ class BaseWindow:
             self._looked = fd
         found = self._looker.poll(0)
         return found[0][1] if found else 0
+
+    def reader(self, descriptor: SocketDescriptor) -> tuple[Callable[[int], object], object]:
+        fd = descriptor._as_fd
+        if fd != self._readerOf:
+            # Another one each time: a handler may have the old one's reader called on.
+            looker = select.poll()
+            looker.register(fd, READABLE | URGENT | ENDED)
+            self._readerOf, self._reader = fd, (looker.poll, [(fd, READABLE)])
+        return self._reader
 
     def queued(self, descriptor: SocketDescriptor) -> int:
         sock = descriptor._as_sock
