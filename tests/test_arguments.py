@@ -347,6 +347,10 @@ MISPLACED: dict[str, tuple[Callable[[CAsyncSocket], Any], str]] = {
         lambda one: one.SetSockOpt(TCP_NODELAY, IPPROTO_TCP),
         "lpOptionValue can't be IPPROTO_TCP: write nLevel=IPPROTO_TCP",
     ),
+    "a level for a buffer": (
+        lambda one: one.GetSockOpt(TCP_NODELAY, IPPROTO_TCP),
+        "lpOptionValue can't be IPPROTO_TCP: write nLevel=IPPROTO_TCP",
+    ),
     "the order of the socket module": (
         lambda one: one.SetSockOpt(IPPROTO_TCP, TCP_NODELAY, True),
         "nOptionName can't be IPPROTO_TCP: write nLevel=IPPROTO_TCP",
@@ -402,6 +406,8 @@ def test_events_are_no_type_of_socket() -> None:
         one = Recorder(reactor)
         with pytest.raises(TypeError, match="^nSocketType can't be FD_READ: write lEvent=FD_READ$"):
             one.Create(0, FD_READ)
+        with pytest.raises(TypeError, match="^nSocketPort can't be SOCK_DGRAM: write nSocketType=SOCK_DGRAM$"):
+            one.Create(socket.SOCK_DGRAM)
         assert one.fileno() == -1
 
 

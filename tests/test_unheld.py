@@ -21,7 +21,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from twisted_casync import FD_ALL_EVENTS, FD_CLOSE, FD_READ, CAsyncSocket, CSocket
+from twisted_casync import FD_ALL_EVENTS, FD_CLOSE, FD_READ, FD_WRITE, CAsyncSocket, CSocket
 from twisted_casync.bridges import SocketProtocol
 from twisted_casync.testing import MemoryNetwork
 
@@ -130,6 +130,49 @@ def test_whatever_is_selected_of_it(reactor: Any, lEvent: int) -> Script:
             peer.shutdown(socket.SHUT_WR)
             yield lambda: gone(alive)
             assert len(messages) == 1
+
+
+@pytest.mark.parametrize("lEvent", [FD_READ, FD_WRITE, FD_READ | FD_WRITE], ids=["FD_READ", "FD_WRITE", "both"])
+@played
+def test_when_all_that_is_selected_was_told(reactor: Any, lEvent: int) -> Script:
+    with warned() as messages:
+        alive, _, peer = unheld(reactor, Silent, lEvent)
+        with peer:
+            peer.sendall(b"data")
+            yield lambda: gone(alive)
+            assert len(messages) == 1
+
+
+@played
+def test_not_before_it_is_told_again(reactor: Any) -> Script:
+    alive, handle, peer = unheld(reactor, Reader, FD_WRITE)
+    with peer:
+        one: Any = alive()
+        yield turns()
+        must(one.AsyncSelect(FD_READ))
+        del one
+        yield turns()
+        assert not gone(alive)
+        peer.sendall(b"data")
+        yield turns()
+        assert not gone(alive)
+        with warned() as messages:
+            peer.shutdown(socket.SHUT_WR)
+            yield lambda: gone(alive)
+            assert len(messages) == 1
+
+
+@played
+def test_when_it_listens_no_more(reactor: Any) -> Script:
+    one: Any = listening(reactor)
+    alive = ref(one)
+    with socket.socket(fileno=socket.dup(int(one))) as other, warned() as messages:
+        del one
+        yield turns()
+        assert not gone(alive)
+        other.shutdown(socket.SHUT_RDWR)
+        yield lambda: gone(alive)
+        assert len(messages) == 1
 
 
 @played

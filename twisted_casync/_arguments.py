@@ -17,6 +17,8 @@ _PLACES: Final[dict[type, tuple[str, ...]]] = {
     Event: ("lEvent",),
     MessageFlag: ("nFlags",),
     type(socket.MSG_OOB): ("nFlags",),
+    type(socket.SOCK_STREAM): ("nSocketType",),
+    type(socket.AF_INET): ("nAddressFormat",),
     Level: ("nLevel", "nProtocolType"),
     Option: ("nOptionName",),
     TCPOption: ("nOptionName",),
@@ -52,28 +54,28 @@ def integer(value: Any, parameter: str) -> int:
     """
     @raise TypeError: C{value} is no integer, or a constant that is for another parameter.
     """
-    kind = type(value)
-    if kind is int:
-        number: int = value
-        return number
-    places = _PLACES.get(kind)
-    if places is not None and parameter not in places:
-        raise TypeError(f"{parameter} can't be {_name(value)}: write {places[0]}={_name(value)}")
+    if type(value) is int:
+        return value
+    _inPlace(value, parameter)
     try:
         return operator.index(value)
     except TypeError:
         raise TypeError(f"{parameter} must be an int, not {type(value).__name__}") from None
 
 
-def _name(constant: Any) -> str:
+def _inPlace(value: Any, parameter: str) -> None:
     """
-    A constant as a program writes it.
+    @raise TypeError: C{value} is a constant that is for another parameter.
     """
-    # Python 3.10 has no name for several flags together.
-    return constant.name or str(constant).rpartition(".")[2]
+    places = _PLACES.get(type(value))
+    if places is not None and parameter not in places:
+        # Python 3.10 has no name for several flags together.
+        name = value.name or str(value).rpartition(".")[2]
+        raise TypeError(f"{parameter} can't be {name}: write {places[0]}={name}")
 
 
 def _view(value: Any, parameter: str) -> memoryview:
+    _inPlace(value, parameter)
     try:
         return memoryview(value).cast("B")
     except (TypeError, BufferError, ValueError):

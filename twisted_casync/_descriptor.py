@@ -120,15 +120,16 @@ class SocketDescriptor(Failing, Holding):
         else:
             # Only a connection ends.  Two pollers for one datagram socket would not agree who tells its error.
             interest = INTEREST[rules.enabled] & ~ENDED
-        if interest != self._as_interest:
-            window.watch(self, self._as_interest, interest)
+        before = self._as_interest
+        if interest != before:
+            window.watch(self, before, interest)
             self._as_interest = interest
             watched = READABLE | URGENT if rules.possible & OOB else READABLE
             self._as_stalled = interest < 0 or interest & watched != watched
-        if self._as_ended and interest != RELEASED:
-            # Without a call of a member nothing more is told, but that there is room for a Send that waits for it: who
-            # could make such a call is who holds the socket.  What is known already was posted, which holds it too.
-            window.keep(self, bool(interest >= 0 and rules.enabled & WRITE))
+        if phase is CONNECTED and (self._as_ended or not (interest and before)) and interest != RELEASED:
+            # Where all was told, nothing more is before a member is called; nor after the end, but that there is room
+            # for a Send that waits.  Only what holds the socket can call one.  What is known was posted, and holds it.
+            window.keep(self, bool(rules.enabled & WRITE if self._as_ended else rules.enabled) and interest >= 0)
         plain = rules.possible & OOB and rules.enabled & _CONNECT_OR_READ == READ
         self._as_fast = self._as_thread if plain and not self._as_stalled and not self._as_ahead else 0
 
