@@ -86,10 +86,13 @@ def fill(sender: Recorder, piece: int = 65536) -> int:
     total = 0
     chunk = bytes(piece)
     while True:
+        went = 0
         while (count := sender.Send(chunk)) > 0:
-            total += count
+            went += count
         assert GetLastError() == WSAError.WSAEWOULDBLOCK
-        if not hasRoomAgain(sender):
+        total += went
+        # Room that poll(2) finds too little to tell of takes a byte all the same: that it is full, only a Send tells.
+        if not hasRoomAgain(sender) and not went:
             return total
 
 

@@ -116,6 +116,8 @@ def test_a_course_of_calls_and_notifications(path: Path) -> None:
         {"socket": 2, "ended": 3},
         {"socket": 2, "told": "OnClose", "n": 4},
         {"socket": 2, "ended": 4},
+        # Its connection is over, and nobody holds it.
+        {"socket": 2, "closed": True},
         {"socket": 1, "closed": True},
         {"socket": 1, "call": "Close", "result": None},
     ]
