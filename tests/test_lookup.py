@@ -12,7 +12,7 @@ from _play import Script, played, turns
 from _reactors import WAYS, Recorder, must, reactorOf, run
 from _resolvers import Book
 from _streams import LOCALHOST, beginConnect, listening, portOf, refusingPort, told
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address
 
 from twisted_casync import AF_INET6, SOCK_DGRAM, SOCK_STREAM, SOCKET_ERROR, CSocket, GetLastError, WSAError
 from twisted_casync._lookup import Lookup
@@ -52,6 +52,7 @@ def test_Connect_by_name_ends_in_OnConnect(reactor: Any, late: bool) -> Script:
 ADDRESSES: dict[str, Callable[[str, int], Any]] = {
     "tuple": lambda host, port: (host, port),
     "Twisted's": lambda host, port: IPv4Address("TCP", host, port),
+    "Twisted's, of a name": lambda host, port: HostnameAddress(host.encode(), port),
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 from _members import fails
 from _reactors import Recorder, must
 from _streams import LOCALHOST, accepted, freePort, listening, portOf
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address, UNIXAddress
 
 from twisted_casync import (
     AF_INET,
@@ -124,6 +124,7 @@ def test_a_name_is_no_local_address_and_is_not_looked_up(idle: Any, host: str) -
     if host:
         # Without a host the tuple stands for all interfaces, as in the socket module.
         assert fails(WSAError.WSAEINVAL, opened(idle).Bind, (host, 0))
+        assert fails(WSAError.WSAEINVAL, opened(idle).Bind, HostnameAddress(host.encode("utf-8", "surrogatepass"), 0))
         entry = (AF_INET, SOCK_STREAM, 0, "", (host, 0))
         assert fails(WSAError.WSAEINVAL, CAsyncSocket(idle).CreateEx, entry)
 

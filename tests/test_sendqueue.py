@@ -13,7 +13,7 @@ from _play import Script, played, turns
 from _reactors import LIMIT, Recorder, must
 from _resolvers import Book
 from _streams import LOCALHOST, told
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import HostnameAddress, IPv4Address
 
 from twisted_casync import (
     AF_INET6,
@@ -104,6 +104,7 @@ ADDRESSES: dict[str, Callable[[int], tuple[Any, ...]]] = {
     "port and name": lambda port: (port, HOST),
     "tuple": lambda port: ((HOST, port),),
     "Twisted's": lambda port: (IPv4Address("UDP", HOST, port),),
+    "Twisted's, of a name": lambda port: (HostnameAddress(HOST.encode(), port),),
 }
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address, UNIXAddress
 
 from ._arguments import Rejected, integer
 from .winsock import WSAError
@@ -72,7 +72,7 @@ def isSockAddr(value: object) -> bool:
     """
     Tell the two overloads of an address apart: is this a SOCKADDR, and not a port?
     """
-    return isinstance(value, (tuple, str, bytes, IPv4Address, IPv6Address, UNIXAddress))
+    return isinstance(value, (tuple, str, bytes, IPv4Address, IPv6Address, UNIXAddress, HostnameAddress))
 
 
 def numeric(host: str) -> tuple[int, str, int] | None:
@@ -145,6 +145,9 @@ def sockaddr(family: int, value: Any, parameter: str) -> SockAddr | HostName:
         value = (value.host, value.port)
     elif isinstance(value, IPv6Address):
         value = (value.host, value.port, value.flowInfo, value.scopeID)
+    elif isinstance(value, HostnameAddress):
+        # Bytes that are no ASCII can be no name either, in any encoding.
+        value = (value.hostname.decode("ascii", "surrogateescape"), value.port)
     if not isinstance(value, tuple):
         raise TypeError(
             f"{parameter} must be a SOCKADDR (a tuple, a path, or a Twisted address), not {type(value).__name__}"

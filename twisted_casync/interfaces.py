@@ -11,9 +11,9 @@ them. How to read them:
    socket. WSAEINPROGRESS: another call of the socket is waiting, which in a class whose calls never wait
    cannot be.
  - A SOCKADDR is a tuple as the socket module writes it, (host, port) or (host, port, flow, scope), or the path
-   of a UNIX socket; where one is taken, Twisted's IPv4Address, IPv6Address and UNIXAddress will do. A length
-   beside it is that of the C structure in bytes (16 for IPv4, 28 for IPv6, 110 for UNIX): left out it is
-   right, smaller is WSAEFAULT.
+   of a UNIX socket; where one is taken, Twisted's IPv4Address, IPv6Address and UNIXAddress will do, and
+   HostnameAddress where a name is looked up. A length beside it is that of the C structure in bytes (16 for
+   IPv4, 28 for IPv6, 110 for UNIX): left out it is right, smaller is WSAEFAULT.
  - A port is an integer from 0 to 65535; another number is WSAEINVAL.
  - A buffer to fill is any writable contiguous buffer (bytearray, memoryview, array), filled in place without a
    copy; a buffer to send is any contiguous one. nBufLen is in bytes; None is the whole buffer, more than it
