@@ -288,6 +288,20 @@ def test_a_turn_ends_when_it_has_lasted_long_enough(reactor: Any, slow: Callable
         assert max(times) - min(times) <= 1
 
 
+def test_those_that_a_turn_had_no_time_for_come_before_all_others(
+    reactor: Any, slow: Callable[[Recorder], None]
+) -> None:
+    """Of more than a turn hears of: the kernel names them again after all others, and some would never be told."""
+    mailboxes = [mailbox(reactor, OnReceive=slow) for _ in range(_window.MOST * 2)]
+    while reactor.getDelayedCalls():
+        turn(reactor)
+    mail(*mailboxes)
+    (window,) = reactor.getReaders()
+    for _ in range(2 * len(mailboxes) // _window.SLICE):
+        window.doRead()
+    assert {one.names().count("OnReceive") for one in mailboxes} == {2}
+
+
 def test_what_was_posted_ends_a_turn_that_has_lasted_long_enough(reactor: Any) -> None:
     def slow(one: Recorder) -> None:
         reactor.rightNow += _window.LONGEST

@@ -91,21 +91,27 @@ class ConduitWindow(BaseWindow):
         @return: what C{epoll_wait} would.
         """
         batch: list[tuple[int, int]] = []
-        waiting = self.handles.waiting
         for fd, conduit in list(self._hot.items()):
             if len(batch) == most:
                 break
             # Behind the others when it is asked again.
             del self._hot[fd]
-            descriptor = waiting.get(fd)
-            if descriptor is None or descriptor._as_interest < 0:
+            interest = self.interestIn(fd)
+            if interest < 0:
                 continue
-            interest = descriptor._as_interest | FAILED | HUNG_UP
+            interest |= FAILED | HUNG_UP
             bits = conduit.ready(interest) & interest
             if bits:
                 self._hot[fd] = conduit
                 batch.append((fd, bits))
         return batch
+
+    def _stillReady(self, most: int) -> list[tuple[int, int]]:
+        # Before the others, for once.
+        rest, self._rest = self._rest[:most], self._rest[most:]
+        first = {fd: self._hot.pop(fd) for fd in rest if fd in self._hot}
+        self._hot = {**first, **self._hot}
+        return self._ready(len(first)) if first else []
 
     def _isDue(self) -> bool:
         return bool(self._hot) or super()._isDue()

@@ -14,14 +14,13 @@ import socket
 import threading
 from collections.abc import Callable
 from itertools import islice
-from math import inf
 from typing import Any, ClassVar, Final
 
 from ._connecting import queuedFor
 from ._descriptor import SocketDescriptor, tell
 from ._failures import logFailure
 from ._handles import Handles
-from ._readiness import ENDED, READABLE, RELEASED, URGENT, WRITABLE
+from ._readiness import ENDED, READABLE, RELEASED, UNWATCHED, URGENT, WRITABLE
 
 __all__ = ["LONGEST", "MOST", "ROUNDS", "SLICE", "BaseWindow", "nobody"]
 
@@ -88,8 +87,8 @@ class BaseWindow:
         self._places: dict[int, int] | None = None
         self.posted: dict[int, tuple[SocketDescriptor, int]] = {}
         self.enough = False
-        # Those that a turn had no time for, by the place of each in the next one, where they come first.
-        self._first: dict[int, int] = {}
+        # Those that a turn had no time for: they come first in the next one.
+        self._rest: list[int] = []
         # Who was told what was posted; what the kernel said then, or says next, they are told the next time.
         self._spared: set[int] = set()
         # It has lasted long enough, as far as its clock was read.
@@ -369,9 +368,6 @@ class BaseWindow:
 
         @return: the batch, and what to call with the descriptors that are none of the sockets that wait.
         """
-        if self._first:
-            first, self._first = self._first, {}
-            batch.sort(key=lambda event: first.get(event[0], inf))
         sliced: list[tuple[int, int]] = []
         for place in range(0, len(batch), SLICE):
             sliced += batch[place : place + SLICE]
@@ -385,8 +381,8 @@ class BaseWindow:
                 other(fd, bits)
             elif seconds() >= until:
                 self.late = True
-                # Else the first would be the only ones that are ever told, if they are slow.
-                self._first = {fd: place for place, (fd, _) in enumerate(sliced[bits:]) if fd >= 0}
+                # The kernel would name them behind all others, and some would never have their turn.
+                self._rest[:0] = [fd for fd, _ in sliced[bits:] if fd >= 0]
                 del sliced[bits:]
                 self._places = None
 
@@ -401,12 +397,16 @@ class BaseWindow:
         """
         enough = self._begin()
         left, unread = MOST, 0
+        if self._rest:
+            # The clock of a turn that tells few is not read; but this is one of many.
+            self._until = self.reactor.seconds() + LONGEST
         try:
             for _ in range(ROUNDS):
                 # What was posted was known before the kernel is asked, and is told before.
                 told = self.tellPosted(max(left // 2, 1)) if self.posted else 0
                 # Who has something posted all the time, or is slow, keeps nobody else from being told.
-                batch = ready(SLICE if self.late else max(left - told, 1))
+                most = SLICE if self.late else max(left - told, 1)
+                batch = (self._rest and self._stillReady(most)) or ready(most)
                 if self._spared:
                     # The kernel says it again in the next turn.
                     batch = [event for event in batch if event[0] not in self._spared]
@@ -425,6 +425,25 @@ class BaseWindow:
                     break
         finally:
             self._end(enough)
+
+    def _stillReady(self, most: int) -> list[tuple[int, int]]:
+        """
+        @return: what those are ready for that the turn before had no time for, if they are.
+        """
+        rest, self._rest = self._rest[:most], self._rest[most:]
+        poller = select.poll()
+        for fd in rest:
+            interest = self.interestIn(fd)
+            if interest >= 0:
+                poller.register(fd, interest)
+        return [(fd, bits) for fd, bits in poller.poll(0) if not bits & select.POLLNVAL]
+
+    def interestIn(self, fd: int) -> int:
+        """
+        @return: what a descriptor is watched for; negative where it is not.
+        """
+        descriptor = self.handles.waiting.get(fd)
+        return UNWATCHED if descriptor is None else descriptor._as_interest
 
     def _end(self, enough: bool) -> None:
         """

@@ -42,6 +42,10 @@ class ReactorWindow(BaseWindow):
         super().__init__(reactor, thread, gone)
         self._register = reactor.watch
 
+    def interestIn(self, fd: int) -> int:
+        interest = super().interestIn(fd)
+        return self.reactor.interestIn(fd) if interest < 0 else interest
+
     def dropped(self, interest: int) -> int:
         # The reactor takes out of its set what it drops.
         return UNWATCHED
@@ -218,9 +222,16 @@ class CAsyncReactor(EPollReactor):
             self._inherited = False
             replace(self._poller.fileno(), self._inSet())
 
+    def interestIn(self, fd: int) -> int:
+        """
+        @return: what a descriptor that is none of the sockets is watched for; negative where it is not.
+        """
+        interest = (fd in self._reads and READABLE) | (fd in self._writes and WRITABLE)
+        return interest if fd in self._selectables else UNWATCHED
+
     def _inSet(self) -> Iterator[tuple[int, int]]:
         for fd in self._selectables:
-            yield fd, (fd in self._reads and READABLE) | (fd in self._writes and WRITABLE)
+            yield fd, self.interestIn(fd)
         for one in [] if self._window is None else self._window.handles.waiting.values():
             if one._as_interest >= 0:
                 yield one.fileno(), one._as_interest
