@@ -21,6 +21,8 @@ from _streams import LOCALHOST, accepted, fill, listening, portOf, refusingPort,
 from twisted.internet.error import ConnectionLost
 
 from twisted_casync import (
+    AF_INET,
+    AF_INET6,
     FD_ACCEPT,
     FD_ALL_EVENTS,
     FD_CLOSE,
@@ -381,6 +383,24 @@ def test_an_error_that_SO_ERROR_has_taken_is_still_told_to_a_datagram_socket(rea
         assert failed(WSAError.WSAEWOULDBLOCK, one.Receive(bytearray(1)))
         yield turns()
         assert one.told == told("OnReceive")
+
+
+@pytest.mark.parametrize("family", ["v4", "v6"])
+@playedInMemoryToo
+def test_a_datagram_socket_whose_peer_was_taken_away_still_receives(reactor: Any, family: str) -> Script:
+    zeros, host, kind = ("::", "::1", AF_INET6) if family == "v6" else ("0.0.0.0", LOCALHOST, AF_INET)
+    one, other = Recorder(reactor), Recorder(reactor)
+    for each in (one, other):
+        must(each.CreateEx((kind, SOCK_DGRAM, 0)))
+        # A port that the system chooses.
+        must(each.Bind(0, host))
+    name = one.GetSockNameEx()
+    must(one.Connect(*must(other.GetSockNameEx())))
+    must(one.Connect(zeros, 0))
+    assert one.GetSockNameEx() == name
+    must(other.SendTo(b"x", None, name))
+    yield lambda: "OnReceive" in one.names()
+    assert one.Receive(bytearray(9)) == 1
 
 
 @pytest.mark.parametrize("way", WAYS)

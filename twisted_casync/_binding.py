@@ -177,8 +177,13 @@ def dissolve(sock: socket.socket | Conduit) -> None:
     if isinstance(sock, Conduit):
         sock.dissolve()
         return
+    port = sock.getsockname()[1]
     libc = ctypes.CDLL(None, use_errno=True)
     unspecified = ctypes.create_string_buffer(28 if sock.family == AF_INET6 else 16)
     if libc.connect(sock.fileno(), unspecified, len(unspecified)):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+    name = sock.getsockname()
+    if name[1] != port:
+        # One that the system chose Linux takes away too (__udp_disconnect()); Windows does not.
+        sock.bind((name[0], port, *name[2:]))

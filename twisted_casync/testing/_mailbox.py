@@ -143,9 +143,8 @@ class Mailbox(Conduit):
         C{bind(2)}.
         """
         self.mayFail("Bind")
-        asked = _addressed(self.family, address)
-        self.named(self._network.post.bind(self, asked))
-        self._asked = asked
+        self._asked = self._network.post.bind(self, _addressed(self.family, address))
+        self.named(self._asked)
 
     def connect(self, address: SockAddr) -> None:
         """
@@ -162,7 +161,7 @@ class Mailbox(Conduit):
 
     def dissolve(self) -> None:
         """
-        Have no peer any more, and no name but the one that was asked for.
+        Have no peer any more, and no name but the one that it was bound to.
         """
         self.peer = None
         if not self._asked[1]:
