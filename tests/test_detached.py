@@ -15,6 +15,7 @@ import pytest
 from _contract import failed, holds, quiet
 from _play import Script, played, turns
 from _reactors import LIMIT, Recorder, must, reactorOf
+from _resolvers import Book
 from _streams import LOCALHOST, accepted, refusingPort, reset, told
 
 from twisted_casync import (
@@ -257,6 +258,23 @@ def test_a_failed_attempt_that_was_not_told_is_told_to_the_next_object(reactor: 
         yield turns()
         assert heir.told == []
         assert failed(WSAError.WSAENOTCONN, heir.Receive(NOTHING))
+
+
+@played
+def test_an_attempt_goes_on_with_the_addresses_that_are_left(reactor: Any) -> Script:
+    with socket.create_server((LOCALHOST, 0)) as server:
+        Book(reactor, "127.0.0.2", LOCALHOST, late=False)
+        one = Recorder(reactor)
+        must(one.Create())
+        assert failed(WSAError.WSAEWOULDBLOCK, one.Connect("server.example", server.getsockname()[1]))
+        tried = one.GetPeerName()
+        other = copy.copy(one)
+        assert other.GetPeerName() == tried == ("127.0.0.2", server.getsockname()[1])
+        other.Close()
+        heir = passed(one)
+        assert heir.GetPeerName() in (tried, server.getsockname())
+        yield lambda: heir.told == told("OnConnect", "OnSend")
+        assert heir.GetPeerName() == server.getsockname()
 
 
 # -- who the memory belongs to

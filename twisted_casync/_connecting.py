@@ -46,11 +46,14 @@ class Attempt:
         self.lookup: Lookup | None = None
         self.peer: SockAddr | None = None
 
-    def on(self, sock: socket.socket) -> Attempt:
+    def on(self, sock: socket.socket, alone: bool = True) -> Attempt:
         """
-        @return: the same attempt, of another object that has the socket now.
+        @param alone: no other object goes on with it, to the addresses that are left.
+        @return: the same attempt, of another object that has the socket.
         """
-        return Attempt(sock, self._left)
+        other = Attempt(sock, self._left if alone else ())
+        other.peer = self.peer
+        return other
 
     def lookUp(self, reactor: Any, name: HostName, then: Callable[[Attempt], None]) -> None:
         """

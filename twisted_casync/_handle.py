@@ -334,7 +334,7 @@ class Handle(Transfer):
         self._as_adopt(duplicate, window, kept.phase, rSrc._as_rules.selected)
         self._as_resume(kept)
         if kept.attempt is not None:
-            self._as_attempt = Attempt(duplicate)
+            self._as_attempt = kept.attempt.on(duplicate, alone=False)
         self._as_ended = rSrc._as_ended
         self._as_blocking = rSrc._as_blocking
         window.enter(self)
