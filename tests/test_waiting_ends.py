@@ -403,14 +403,16 @@ def test_a_datagram_socket_whose_peer_was_taken_away_still_receives(reactor: Any
     assert one.Receive(bytearray(9)) == 1
 
 
+@pytest.mark.parametrize("selected", [FD_ALL_EVENTS, 0])
 @pytest.mark.parametrize("way", WAYS)
-def test_a_call_that_waits_for_urgent_data_ends_with_the_stream(way: str) -> None:
+def test_a_call_that_waits_for_urgent_data_ends_with_the_stream(way: str, selected: int) -> None:
     async def program(reactor: Any) -> None:
         with socket.create_server((LOCALHOST, 0)) as server:
             peer = socket.create_connection(server.getsockname())
             plain, _ = server.accept()
         one = CSocket(reactor)
         must(one.Attach(plain))
+        must(one.AsyncSelect(selected))
         receiving = one.Receive(1, MSG_OOB)
         peer.close()
         assert await receiving == b""

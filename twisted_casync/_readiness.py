@@ -36,8 +36,9 @@ UNWATCHED: Final = -1
 RELEASED: Final = -2
 """The interest of a socket that is due no notification: nothing keeps it alive but its application."""
 
-# The end of a stream makes it readable too, and is to be told from data whether FD_CLOSE is selected or not.
-_WANTED: Final = {READABLE: READ | ACCEPT, URGENT: OOB, WRITABLE: WRITE, ENDED: READ | CLOSE}
+# The end of a stream makes it readable too, and is to be told from data whether FD_CLOSE is selected or not.  No urgent
+# data comes after it.
+_WANTED: Final = {READABLE: READ | ACCEPT, URGENT: OOB, WRITABLE: WRITE, ENDED: READ | OOB | CLOSE}
 INTEREST: Final = tuple(sum(bit for bit, of in _WANTED.items() if events & of) for events in range(ALL + 1))
 """What is of interest for each set of enabled events, so that no path computes it bit by bit."""
 
