@@ -24,7 +24,6 @@ from twisted.internet import reactor
 from twisted.protocols.policies import TimeoutMixin
 
 from twisted_casync import (
-    IPPROTO_TCP,
     SOCKET_ERROR,
     SOMAXCONN,
     TCP_NODELAY,
@@ -220,7 +219,7 @@ def main() -> None:
     if not created or not listener.Listen(SOMAXCONN):
         sys.exit(f"cannot listen on {options.lpszSocketAddress}:{options.nSocketPort}: {GetLastError().message}")
     # Accepted sockets have their listener's options.
-    listener.SetSockOpt(TCP_NODELAY, True, nLevel=IPPROTO_TCP)
+    listener.SetSockOpt(TCP_NODELAY, True)
     host, port = listener.GetSockName() or ("", 0)
     reactor.callWhenRunning(print, f"listening on {host}:{port}", flush=True)
     reactor.run()

@@ -22,6 +22,7 @@ from twisted_casync import (
     SOCK_DGRAM,
     SOCKET_ERROR,
     WSAEWOULDBLOCK,
+    WSAHOST_NOT_FOUND,
     AfxSocketInit,
     AfxSocketTerm,
     CAsyncSocket,
@@ -54,22 +55,22 @@ class CTimeClient(CAsyncSocket):
     def __init__(self, lpszHostAddress: str, nHostPort: int) -> None:
         super().__init__()
         self.m_server = lpszHostAddress, nHostPort
-        self.m_bAsked = False
         self.m_nStatus = 1
 
     def OnSend(self, nErrorCode: int) -> None:
-        # Comes once when the socket was made, and again when a host name that SendTo had to look up is known.
-        if self.m_bAsked:
-            return
+        # Comes once when the socket was made, and again only if there was no room to send.
         lpszHostAddress, nHostPort = self.m_server
-        if self.SendTo(b"", 0, nHostPort, lpszHostAddress) != SOCKET_ERROR:
-            self.m_bAsked = True
-        elif GetLastError() != WSAEWOULDBLOCK:
+        # A host name is looked up after this has returned, and the datagram leaves then.
+        if self.SendTo(b"", 0, nHostPort, lpszHostAddress) == SOCKET_ERROR and GetLastError() != WSAEWOULDBLOCK:
             self.Finish(f"cannot ask {lpszHostAddress}: {GetLastError().message}")
 
     def OnReceive(self, nErrorCode: int) -> None:
         reply = bytearray(4)
-        if self.ReceiveFrom(reply)[0] == 4:
+        nRead, _ = self.ReceiveFrom(reply)
+        if nRead == SOCKET_ERROR and GetLastError() == WSAHOST_NOT_FOUND:
+            # The name has no address, which the next call says.
+            self.Finish(f"cannot ask {self.m_server[0]}: {GetLastError().message}")
+        elif nRead == 4:
             # The 32 bits run out in 2036; counted from 1970 modulo 2**32, they do until 2106.
             seconds = (int.from_bytes(reply, "big") - SINCE_1900) % 2**32
             print(datetime.fromtimestamp(seconds, timezone.utc).isoformat(" "))

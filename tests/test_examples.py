@@ -273,6 +273,13 @@ def test_time_between_the_two_modes(timeServer: Server, host: str) -> None:
 
 
 @pytest.mark.programs
+def test_time_of_nobody() -> None:
+    result = example("udp_time.py", "ask", "no-such-host.invalid", "7")
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert result.stderr == b"cannot ask no-such-host.invalid: Host not found.\n"
+
+
+@pytest.mark.programs
 @pytest.mark.parametrize("request_", [b"", b"what time is it?"], ids=["empty", "text"])
 def test_time_for_any_datagram(timeServer: Server, request_: bytes) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as client:

@@ -75,10 +75,10 @@ def _inPlace(value: Any, parameter: str) -> None:
 
 
 def _view(value: Any, parameter: str) -> memoryview:
-    _inPlace(value, parameter)
     try:
         return memoryview(value).cast("B")
     except (TypeError, BufferError, ValueError):
+        _inPlace(value, parameter)
         # ValueError: a memoryview that was released.
         raise TypeError(f"{parameter} must be a contiguous buffer of bytes, not {type(value).__name__}") from None
 
