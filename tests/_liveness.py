@@ -24,6 +24,8 @@ from twisted_casync.testing._scenario import Command, HandlerRule, Mistake, pars
 
 __all__ = ["faultsOf", "shrunk"]
 
+_OF_NOBODY: Final = ("iterate", "fork", "janitor")
+"""The actions that are no socket's."""
 _PATIENCE: Final = 8
 """After how many turns in which nobody is told anything what is missing won't come."""
 _QUIET: Final = 3
@@ -99,9 +101,7 @@ class World:
         """
         One action.  What it raises other than as planned is a fault.
         """
-        one = self.subject(command.argument(0)) if command.op not in ("iterate", "fork") else None
-        if command.op in ("iterate", "fork"):
-            command = Command(command.op, ("", *command.arguments), command.options, command.line)
+        one = None if command.op in _OF_NOBODY else self.subject(command.argument(0))
         try:
             ACTIONS[command.op](self, one, command)
         except Exception as error:
@@ -275,6 +275,24 @@ class World:
         self.bystanders.ask()
         self.untilAnswered()
         return "; ".join([*self.faults, *self._harm()])
+
+    def cleanUp(self) -> None:
+        """
+        Take away what the reactor watches, as the janitor of trial does.  Whoever has left sockets open hears nothing
+        more of them; those that come later, and who selects anew, do.
+        """
+        reactor = self.ground.reactor
+        for call in reactor.getDelayedCalls():
+            call.cancel()
+        reactor.removeAll()
+        left = [*reactor.removeAll(), *reactor.getReaders(), *reactor.getWriters()]
+        left = [one for one in left if one not in reactor._internalReaders]
+        if left:
+            self.fault(f"behind the janitor the reactor still has {left!r}")
+        for one in self.subjects.values():
+            one.isLeft()
+        self.bystanders.close()
+        self.bystanders = Bystanders(self.ground)
 
     def closeAll(self) -> None:
         for one in (*self.subjects.values(), *self.bystanders.sockets()):

@@ -225,7 +225,15 @@ def _iterate(world: Any, one: Any, command: Command) -> None:
 
 def _fork(world: Any, one: Any, command: Command) -> None:
     # Else a child could do nothing but leave.
-    FORKS[command.argument(1) if world.mayTurn() else "leave"](world)
+    FORKS[command.argument(0) if world.mayTurn() else "leave"](world)
+
+
+def _janitor(world: Any, one: Any, command: Command) -> None:
+    """
+    What trial does after a test that has left sockets open.
+    """
+    if world.ground.janitor and not world.depth:
+        world.cleanUp()
 
 
 ACTIONS: Final[dict[str, Action]] = {
@@ -236,6 +244,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "create": _create,
     "fork": _fork,
     "iterate": _iterate,
+    "janitor": _janitor,
     "listen": _listen,
     "move": _move,
     "recv": _recv,

@@ -54,9 +54,10 @@ class Ground:
 
     @ivar creates: whether a stream is created before it is connected or listens.
     @ivar reenters: whether a handler can make a turn.
+    @ivar janitor: whether a test runner's janitor can take away what is watched, and sockets go on.
     """
 
-    creates = reenters = True
+    creates = reenters = janitor = True
 
     def __init__(self, reactor: Any, deadPort: int) -> None:
         self.reactor = reactor
@@ -118,7 +119,7 @@ class _Memory(Ground):
     A network in memory.
     """
 
-    reenters = False
+    reenters = janitor = False
 
     def start(self) -> None:
         """It always does."""
@@ -135,7 +136,7 @@ class _Over(Ground):
     Sockets over stock transports.
     """
 
-    creates = False
+    creates = janitor = False
 
     def listen(self, one: Any) -> bool:
         if one.isOpen:

@@ -116,7 +116,9 @@ class _Author:
             (2, f"move {name} {lot.choice((name, 'Y'))}"),
             (2, "; ".join(self._birth(name))),
         ]
-        if told:
+        if not told:
+            choices.append((1, "janitor"))
+        else:
             choices += [(8, f"raise {lot.choice(list(RAISED))}"), (4, "iterate")]
         if self._forks:
             choices.append((6, f"fork {lot.choice(list(FORKS))}"))

@@ -109,6 +109,14 @@ class _Told:
         """
         self.isOpen = False
 
+    def isLeft(self) -> None:
+        """
+        Its reactor was told to watch nothing any more: it hears nothing until it selects anew.
+        """
+        self.selected = set()
+        if self.stage == "connecting":
+            self.stage = "unknown"
+
     def aborts(self, told: bool = False) -> None:
         """
         An exception costs it its socket.
@@ -238,14 +246,18 @@ class WaitingSubject(_Told, CSocket):
         """
         A call was made, which ends when something of C{bits} is so.
         """
-        entry = bits, call
-        self.calls.append(entry)
+        self.calls.append((bits, call))
 
         def ended(result: object) -> None:
             # Its failure is one of its results.
-            self.calls.remove(entry)
+            self.calls = [(bits, each) for bits, each in self.calls if each is not call]
 
         call.addBoth(ended)
+
+    def isLeft(self) -> None:
+        super().isLeft()
+        # That they have ended is asked for only where it is closed.
+        self.calls = [(0, call) for _, call in self.calls]
 
     def cancel(self) -> None:
         """
@@ -259,7 +271,7 @@ class WaitingSubject(_Told, CSocket):
             return super().missing() | ({"the end of its calls"} if self.calls else set())
         sock: Any = self._as_sock
         bits = 0 if sock is None else bitsOf(sock)
-        return {"the end of a call" for ends, _ in self.calls if bits & (ends | FAILED | HUNG_UP)}
+        return {"the end of a call" for ends, _ in self.calls if ends and bits & (ends | FAILED | HUNG_UP)}
 
     def OnAccept(self, nErrorCode: int) -> None:
         self.hears("OnAccept", nErrorCode)
