@@ -5,7 +5,6 @@ that is there, no bystander was harmed, nothing is registered that is closed, an
 
 from __future__ import annotations
 
-import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -15,6 +14,7 @@ from unittest import mock
 from _liveness_actions import ACTIONS, RAISED, eventsOf
 from _liveness_bystanders import Bystanders
 from _liveness_grounds import groundOf
+from _liveness_registered import misregistered
 from _liveness_subjects import Subject, WaitingSubject
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
 from zope.interface import provider
@@ -55,9 +55,7 @@ class World:
         self.notified = self.raised = self.depth = 0
         self.logged: list[LogEvent] = []
         self._numbers = count()
-        for _ in range(_PATIENCE):
-            # The bystanders come to know each other.
-            self.turn()
+        self.bystanders.meet(self.turn, _PATIENCE)
 
     # -- what a program says
 
@@ -145,6 +143,14 @@ class World:
         except BaseException as error:
             self.fault(f"escaped from the reactor: {error!r}")
 
+    def _goesOn(self) -> bool:
+        """
+        @return: whether anybody is told anything in another turn.
+        """
+        before = self.notified
+        self.turn()
+        return self.notified != before
+
     def mayTurn(self) -> bool:
         """
         @return: whether a turn can be made here.
@@ -198,7 +204,7 @@ class World:
             one.rests()
         for each in missing:
             self.fault(f"{where}: {each} is not told")
-        for trouble in (*self._harm(), *self._stale()):
+        for trouble in (*self._harm(), *misregistered(self.ground.reactor, self._goesOn)):
             self.fault(f"{where}: {trouble}")
         if self.faults:
             raise Found
@@ -216,54 +222,6 @@ class World:
         if len(self.logged) != self.raised:
             yield f"{self.raised} exceptions were raised and {len(self.logged)} logged: {self.logged!r}"
             self.raised = len(self.logged)
-
-    def _stale(self) -> Iterator[str]:
-        """
-        What is registered and closed, or ready for ever.
-        """
-        reactor = self.ground.reactor
-        mine = [one for one in (*self.subjects.values(), *self.bystanders.sockets()) if one.m_hSocket != -1]
-        descriptors = {one.m_hSocket for one in mine}
-        for window in {one._as_window for one in mine}:
-            for fd, one in window.handles.waiting.items():
-                if one.m_hSocket != fd:
-                    yield f"the window keeps {one!r} as {fd}"
-            for fd in (*window.handles.waiting, *window.posted):
-                if fd not in descriptors:
-                    yield f"the window has the handle {fd}, which is closed"
-        if not hasattr(reactor, "getReaders"):
-            return
-        watched = [(one, select.POLLIN) for one in reactor.getReaders()]
-        watched += [(one, select.POLLOUT) for one in reactor.getWriters()]
-        for one, event in watched:
-            if one.fileno() < 0:
-                yield f"the reactor has {one!r}, which is closed"
-                continue
-            if self._spins(one, event):
-                yield f"the reactor spins for {one!r}"
-        known = descriptors | {one.fileno() for one in (*(one for one, _ in watched), *_ofReactor(reactor))}
-        for fd in _epollSets(reactor, mine):
-            for registered in _registeredIn(fd) - known:
-                yield f"an epoll set has the descriptor {registered}, which is nobody's"
-
-    def _spins(self, one: Any, event: int) -> bool:
-        """
-        @return: whether the reactor comes to what it watches again and again, and nobody is told anything.
-        """
-        poller = select.poll()
-        for _ in range(_PATIENCE):
-            fd, before = one.fileno(), self.notified
-            if fd < 0:
-                return False
-            poller.register(fd, event)
-            ready = poller.poll(0)
-            poller.unregister(fd)
-            if not ready:
-                return False
-            self.turn()
-            if self.notified != before:
-                return False
-        return True
 
     def serves(self) -> str:
         """
@@ -293,6 +251,7 @@ class World:
             one.isLeft()
         self.bystanders.close()
         self.bystanders = Bystanders(self.ground)
+        self.bystanders.meet(self.turn, _PATIENCE)
 
     def closeAll(self) -> None:
         for one in (*self.subjects.values(), *self.bystanders.sockets()):
@@ -334,32 +293,6 @@ class World:
         for label in list(self.subjects):
             self.do(Command("close", (label,)))
             self.pump(f"{label} closes")
-
-
-def _ofReactor(reactor: Any) -> list[Any]:
-    """
-    @return: what a reactor watches for itself.
-    """
-    pipe = getattr(getattr(reactor, "_asyncioEventloop", None), "_ssock", None)
-    return [*reactor._internalReaders, *([] if pipe is None else [pipe])]
-
-
-def _epollSets(reactor: Any, sockets: list[Any]) -> Iterator[int]:
-    inner = {getattr(one._as_window, "_inner", None) for one in sockets}
-    yield from (one.fileno() for one in inner if one is not None)
-    loop = getattr(reactor, "_asyncioEventloop", None)
-    selector = getattr(getattr(loop, "_selector", None), "_selector", None)
-    for poller in (getattr(reactor, "_poller", None), selector):
-        if isinstance(poller, select.epoll):
-            yield poller.fileno()
-
-
-def _registeredIn(fd: int) -> set[int]:
-    """
-    @return: the descriptors that an epoll set has (proc(5)).
-    """
-    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as info:
-        return {int(line.split()[1]) for line in info if line.startswith("tfd:")}
 
 
 @contextmanager

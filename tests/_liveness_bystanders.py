@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import select
 import socket
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, cast
 
 from _reactors import must
 from _streams import LOCALHOST
-from twisted.internet.interfaces import IReactorFDSet
+from twisted.internet.interfaces import IReactorFDSet, ITransport
+from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
 
 from twisted_casync import SOCK_DGRAM, CAsyncSocket
 from twisted_casync._conduit import Conduit
+from twisted_casync.bridges import overCAsyncSockets
 
 __all__ = ["Bystanders"]
 
@@ -70,6 +74,60 @@ class _Door(CAsyncSocket):
             self.guests.append(guest)
 
 
+class _Echo(Protocol):
+    """
+    Answers over a transport of the bridges.
+    """
+
+    def dataReceived(self, data: bytes) -> None:
+        cast(ITransport, self.transport).write(data)
+
+
+class _Asking(Protocol):
+    """
+    Is asked over one, as a L{_Neighbour} is.
+    """
+
+    def __init__(self) -> None:
+        self.asked = self.count = 0
+        self.lost = ""
+        self.closing = False
+
+    def ask(self) -> None:
+        self.asked += 1
+        cast(ITransport, self.transport).write(b"?")
+
+    def dataReceived(self, data: bytes) -> None:
+        self.count += len(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self.closing:
+            self.lost = f"a transport is lost: {reason.value!r}"
+
+
+class _Protocols:
+    """
+    A server and a client of Twisted's, over sockets of this package.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self.view = overCAsyncSockets(reactor)
+        self.echo, self.asking = _Echo(), _Asking()
+        self.port = self.view.listenTCP(0, Factory.forProtocol(lambda: self.echo), interface=LOCALHOST)
+        factory = ClientFactory.forProtocol(lambda: self.asking)
+        factory.noisy = self.port.factory.noisy = False
+        self.view.connectTCP(LOCALHOST, self.port.getHost().port, factory)
+
+    def transports(self) -> list[CAsyncSocket]:
+        ends: list[Any] = [self.echo.transport, self.asking.transport]
+        return [end for end in ends if end is not None and end.m_hSocket != -1]
+
+    def close(self) -> None:
+        self.asking.closing = True
+        self.port.stopListening()
+        cast(Any, self.asking.transport).abortConnection()
+
+
 class _Reader:
     """
     Something that the reactor watches, and that is none of this package.
@@ -120,14 +178,25 @@ class Bystanders:
             must(one.Create(0, SOCK_DGRAM, lpszSocketAddress=LOCALHOST))
         must(self.mailing.Connect(must(self.mailbox.GetSockName())))
         self.newcomers: list[_Neighbour] = []
+        self.protocols = _Protocols(reactor)
         self.reader = _Reader() if IReactorFDSet.providedBy(reactor) else None
         if self.reader is not None:
             reactor.addReader(self.reader)
         self.asked = self.timed = 0
 
+    def meet(self, turn: Callable[[], object], most: int) -> None:
+        """
+        They come to know each other.
+
+        @param turn: makes a turn of the reactor.
+        @param most: how many it takes at the most.
+        """
+        for _ in range(most):
+            turn()
+
     def sockets(self) -> list[CAsyncSocket]:
         """
-        @return: all of them that are open.
+        @return: all of them that are open, but those of the transports.
         """
         all_ = [self.door, *self.door.guests, *self.newcomers, self.asking, self.mailbox, self.mailing]
         return [one for one in all_ if one.m_hSocket != -1]
@@ -139,6 +208,7 @@ class Bystanders:
         self.asked += 1
         self.asking.ask()
         self.mailing.ask()
+        self.protocols.asking.ask()
         if self.reader is not None:
             self.reader.there.send(b"?")
         self.reactor.callLater(0, self._time)
@@ -153,6 +223,7 @@ class Bystanders:
         said = {
             "a connection": self.asking.asked - self.asking.count,
             "a mailbox": self.mailing.asked - self.mailing.count,
+            "a transport": self.protocols.asking.asked - self.protocols.asking.count,
             "a newcomer": sum(one.asked - one.count for one in self.newcomers),
             "a timer": self.asked - self.timed,
             "a reader": 0 if self.reader is None else self.asked - self.reader.count,
@@ -165,7 +236,8 @@ class Bystanders:
 
         @return: whether it is, or this does not tell.
         """
-        fds = [one.m_hSocket for one in self.sockets() if not isinstance(one._as_sock, Conduit)]
+        sockets = [*self.sockets(), *self.protocols.transports()]
+        fds = [one.m_hSocket for one in sockets if not isinstance(one._as_sock, Conduit)]
         if self.reader is not None:
             fds.append(self.reader.fileno())
         # The timer has only turns to wait for.
@@ -176,7 +248,8 @@ class Bystanders:
         """
         @return: what has happened to them; nothing when nothing has.
         """
-        return next((one.lost for one in (self.asking, *self.newcomers, *self.door.guests) if one.lost), "")
+        everyone: tuple[Any, ...] = (self.asking, self.protocols.asking, *self.newcomers, *self.door.guests)
+        return next((str(one.lost) for one in everyone if one.lost), "")
 
     def newcomer(self) -> _Neighbour:
         """
@@ -194,6 +267,7 @@ class Bystanders:
         """
         for one in self.sockets():
             one.Close()
+        self.protocols.close()
         if self.reader is not None:
             self.reactor.removeReader(self.reader)
             self.reader.close()

@@ -72,29 +72,35 @@ def _serve(world: Any) -> None:
     _report(world, world.serves)
 
 
-def _daemon(world: Any) -> None:
+def _parting(leave: Callable[[Any], None]) -> Callable[[Any], None]:
     """
-    The child goes on when its parent, who has closed what it had, has ended.
+    The child goes on when its parent has ended.
+
+    @param leave: what the parent does before.
     """
 
-    def parent() -> str:
-        waits, ended = os.pipe()
-        if os.fork():
+    def part(world: Any) -> None:
+        def parent() -> str:
+            waits, ended = os.pipe()
+            if os.fork():
+                os.close(waits)
+                leave(world)
+                # With which `ended` is closed.
+                return ""
+            os.close(ended)
+            os.read(waits, 1)
             os.close(waits)
-            world.closeAll()
-            # With which `ended` is closed.
-            return ""
-        os.close(ended)
-        os.read(waits, 1)
-        os.close(waits)
-        return str(world.serves())
+            return str(world.serves())
 
-    _report(world, parent)
+        _report(world, parent)
+
+    return part
 
 
 FORKS: Final[dict[str, Callable[[Any], None]]] = {
     "close": _close,
-    "daemon": _daemon,
+    "daemon": _parting(lambda world: world.closeAll()),
     "leave": _leave,
+    "orphan": _parting(lambda world: None),
     "serve": _serve,
 }

@@ -122,6 +122,7 @@ KEPT_FORKS: Final[dict[str, str]] = {
     "a-child-closes-all": f"{_CONNECTED}fork close\npump\n",
     "a-child-goes-on-beside-its-parent": f"{_CONNECTED}fork serve\npump\n",
     "a-child-goes-on-without-its-parent": f"{_CONNECTED}fork daemon\npump\n",
+    "a-child-goes-on-when-its-parent-has-exited": f"{_CONNECTED}fork orphan\npump\n",
     "a-child-hears-why-a-connect-has-failed": "create B\nconnect B dead\nfork serve\npump\n",
     "a-child-of-a-handler-closes-all": f"once X0 OnReceive: recv X0 9; fork close\n{_CONNECTED}send A 5\npump\n",
 }

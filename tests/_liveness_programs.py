@@ -25,8 +25,10 @@ _CASTS: Final = (
     ("L", "A", "U", "V"),
     ("U", "V"),
     ("L", "M", "A", "B", "W", "U"),
+    ("WL", "A", "W"),
+    ("L", "WL", "A", "B", "V"),
 )
-"""Listeners are C{L} and C{M}, datagram sockets C{U} and C{V}, a C{CSocket} is C{W}."""
+"""Listeners are C{L} and C{M}, datagram sockets C{U} and C{V}; C{W}, and the listener C{WL}, are C{CSocket}s."""
 _MASKS: Final = (
     *("ALL", "ALL", "ALL", "NONE", "READ", "WRITE", "CLOSE", "READ|CLOSE", "WRITE|CLOSE"),
     *("ALL-READ", "ALL-WRITE", "ALL-CLOSE", "ALL-OOB", "ALL-CONNECT"),
@@ -58,7 +60,7 @@ class _Author:
         self._forks = forks
         self._cast = lot.choice(_CASTS)
         # Extra sockets are those of connections that were accepted.
-        self._names = [*self._cast, *(f"X{place}" for place in range(3) if "L" in self._cast)]
+        self._names = [*self._cast, *(f"X{place}" for place in range(3) if {"L", "WL"} & {*self._cast})]
 
     def program(self) -> str:
         lines = []
@@ -79,7 +81,7 @@ class _Author:
 
     @staticmethod
     def _kind(name: str) -> str:
-        return {"M": "L", "V": "U"}.get(name, name if name in _EVENTS else "A")
+        return {"M": "L", "V": "U", "WL": "L"}.get(name, name if name in _EVENTS else "A")
 
     def _chance(self, probability: float) -> bool:
         return self._lot.random() < probability
@@ -124,6 +126,8 @@ class _Author:
             choices.append((6, f"fork {lot.choice(list(FORKS))}"))
         if kind == "L":
             choices.append((4, f"accept {name}"))
+            if name == "WL":
+                choices += [(12, f"wait {name} accept"), (2, f"cancel {name}")]
         elif kind == "U":
             to = lot.choice([*(one for one in self._cast if self._kind(one) == "U"), "dead"])
             choices += [
