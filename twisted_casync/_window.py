@@ -68,10 +68,7 @@ class BaseWindow:
     """Has the kernel, or the reactor, say what is ready of an interest, as L{watch} has it."""
 
     _callsWithin: ClassVar[bool] = True
-    """
-    What is posted within a turn, which mostly comes to it by itself, needs a call all the same: a handler can have the
-    reactor turn meanwhile.
-    """
+    """What is posted within a turn needs a call all the same: a handler can have the reactor turn meanwhile."""
 
     def __init__(self, reactor: Any, thread: int, gone: Callable[[], object]) -> None:
         """
