@@ -54,6 +54,7 @@ STRATA = (
     ("edge", "_descriptor"),
     ("edge", "_fork"),
     ("edge", "_handles"),
+    ("edge", "_looking"),
     ("edge", "_window"),
     ("edge", "_innerset"),
     ("edge", "_conduitwindow"),
@@ -201,7 +202,7 @@ def test_an_archive_knows_no_socket() -> None:
 def test_only_the_windows_know_a_poller() -> None:
     pollers = {"select", "selectors", "asyncio"}
     knowing = {name for name, _ in core() if pollers & {origin.split(".")[0] for origin in imported(f"{name}.py")}}
-    assert knowing == {"_fork", "_window", "_innerset"}
+    assert knowing == {"_fork", "_innerset", "_looking"}
 
 
 def test_only_the_gate_moves_data() -> None:

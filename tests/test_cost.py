@@ -47,7 +47,7 @@ AT_ONCE = 10
 CONNECTION_CALLS = {"Python": 42, "C": 32}
 """Of a connection, of which so many come at once: it is accepted, has a message echoed, and goes."""
 
-DATAGRAM_CALLS = {"Python": 4.2, "C": 8}
+DATAGRAM_CALLS = {"Python": 4.2, "C": 8.2}
 """Of an echo of one of so many datagrams that wait for one socket, with one ReceiveFrom a notification."""
 
 BUFFER = bytearray(100)

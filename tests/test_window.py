@@ -227,6 +227,37 @@ def test_an_echo_is_one_receive_and_one_send_and_all_share_a_poll(reactor: Any, 
         peer.close()
 
 
+def test_where_one_peer_is_spoken_to_the_kernel_is_asked_once_a_turn(reactor: Any) -> None:
+    """It is learned from turns in which asking again was in vain, and given up when it is not any more."""
+    (one, peer), (other, otherPeer) = (connection(reactor, OnReceive=echo) for _ in range(2))
+    (window,) = reactor.getReaders()
+
+    def asked() -> int:
+        peer.sendall(b"hello")
+        arrived(one)
+        with systemCalls() as made:
+            window.doRead()
+        assert peer.recv(100) == b"hello"
+        return made.count("poll")
+
+    assert [asked() for _ in range(16)] == [2] * 16
+    assert sum(asked() for _ in range(32)) == 34
+
+    def echoAndMore(one: Recorder) -> None:
+        otherPeer.sendall(b"too")
+        arrived(other)
+        echo(one)
+
+    one.handlers["OnReceive"] = echoAndMore
+    # What has come meanwhile is told in the next turn.
+    assert [asked() for _ in range(2)] == [1, 2]
+    one.handlers["OnReceive"] = echo
+    asked()
+    assert otherPeer.recv(100) == b"tootoo"
+    peer.close()
+    otherPeer.close()
+
+
 def test_an_echo_of_datagrams_is_one_receive_and_one_send(reactor: Any) -> None:
     def echoFrom(one: Recorder) -> None:
         buffer = bytearray(100)

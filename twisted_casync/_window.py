@@ -9,20 +9,19 @@ the windows of L{_innerset}, and that of the C{casync} reactor.
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, ClassVar, Final
 
-from ._connecting import queuedFor
 from ._descriptor import SocketDescriptor, tell
 from ._failures import logFailure
 from ._handles import Handles
-from ._readiness import ENDED, READABLE, RELEASED, UNWATCHED, URGENT, WRITABLE
+from ._looking import Looking
+from ._readiness import RELEASED, UNWATCHED
 
-__all__ = ["LONGEST", "MOST", "ROUNDS", "SLICE", "BaseWindow", "nobody"]
+__all__ = ["LONGEST", "MOST", "PATIENCE", "ROUNDS", "SLICE", "BaseWindow", "nobody"]
 
 MOST: Final = 256
 """
@@ -42,6 +41,12 @@ How often the kernel is asked in one turn, which ends when it has nothing more. 
 several times asking; one that is not needed costs little where a single socket is spoken to now and then.
 """
 
+PATIENCE: Final = 16
+"""
+How often the kernel is asked again in vain, after a single socket was told, before that is left to the reactor's next
+turn: where one peer is spoken to, which waits for each answer, it is a tenth of all.
+"""
+
 _STRUCK: Final = (-1, 0)
 """What stands in a batch instead of what is no longer true."""
 
@@ -55,7 +60,7 @@ def nobody(fd: int, bits: int) -> None:
     """
 
 
-class BaseWindow:
+class BaseWindow(Looking):
     """
     What all windows do: keep the handles, deliver what was posted, tell what the kernel has said.
 
@@ -74,6 +79,7 @@ class BaseWindow:
         """
         @param gone: what to call when the last socket has left.
         """
+        super().__init__()
         self.reactor = reactor
         self.thread = thread
         self.turns = 0
@@ -88,15 +94,13 @@ class BaseWindow:
         self._rest: list[int] = []
         # Who was told what was posted; what the kernel said then, or says next, they are told the next time.
         self._spared: set[int] = set()
+        # How often, one after the other, nothing more was found to be ready than a single socket.
+        self._vain = 0
         # It has lasted long enough, as far as its clock was read.
         self.late = False
         self._until: float | None = None
         self._call: Any = None
         self._waits: dict[int, Any] = {}
-        self._looker = select.poll()
-        # The number that it looks at: whose that is, poll(2) finds out each time.
-        self._looked = self._readerOf = -1
-        self._reader: tuple[Callable[[int], object], object] = self._looker.poll, None
 
     def open(self) -> None:
         """
@@ -330,7 +334,8 @@ class BaseWindow:
         enough = self.enough and self._batch is not None
         self.enough = self.late = False
         self._until = None
-        self._uncall()
+        if self._call is not None:
+            self._uncall()
         if threading.get_ident() != self.thread:
             self._moved()
         if self._batch is not None:
@@ -393,7 +398,7 @@ class BaseWindow:
         @param other: as in L{tell}.
         """
         enough = self._begin()
-        left, unread = MOST, 0
+        left, unread, alone = MOST, 0, False
         if self._rest:
             # The clock of a turn that tells few is not read; but this is one of many.
             self._until = self.reactor.seconds() + LONGEST
@@ -404,6 +409,8 @@ class BaseWindow:
                 # Who has something posted all the time, or is slow, keeps nobody else from being told.
                 most = SLICE if self.late else max(left - told, 1)
                 batch = (self._rest and self._stillReady(most)) or ready(most)
+                if alone:
+                    self._vain = 0 if batch else self._vain + 1
                 if self._spared:
                     # The kernel says it again in the next turn.
                     batch = [event for event in batch if event[0] not in self._spared]
@@ -420,6 +427,12 @@ class BaseWindow:
                 left -= told
                 if left <= 0 or self.late or self.enough or not (batch or self.posted):
                     break
+                alone = len(batch) == 1 and not self.posted
+                if alone and self._vain >= PATIENCE:
+                    # Now and then, for that may have changed.
+                    self._vain += 1
+                    if self._vain % PATIENCE:
+                        break
         finally:
             self._end(enough)
 
@@ -428,12 +441,7 @@ class BaseWindow:
         @return: what those are ready for that the turn before had no time for, if they are.
         """
         rest, self._rest = self._rest[:most], self._rest[most:]
-        poller = select.poll()
-        for fd in rest:
-            interest = self.interestIn(fd)
-            if interest >= 0:
-                poller.register(fd, interest)
-        return [(fd, bits) for fd, bits in poller.poll(0) if not bits & select.POLLNVAL]
+        return self.readyOf((fd, self.interestIn(fd)) for fd in rest)
 
     def interestIn(self, fd: int) -> int:
         """
@@ -449,10 +457,10 @@ class BaseWindow:
         @param enough: what L{_begin} said.
         """
         self.enough = self.enough or enough
-        if not self._isDue():
-            self._uncall()
-        else:
+        if self._isDue():
             self._callLater()
+        elif self._call is not None:
+            self._uncall()
 
     def overtaken(self, descriptor: SocketDescriptor, bits: int) -> None:
         fd = descriptor._as_fd
@@ -462,30 +470,6 @@ class BaseWindow:
 
     def alone(self) -> bool:
         return self._batch is not None and len(self._batch) == 1
-
-    def look(self, descriptor: SocketDescriptor) -> int:
-        fd = descriptor._as_fd
-        if fd != self._looked:
-            if self._looked >= 0:
-                self._looker.unregister(self._looked)
-            self._looker.register(fd, READABLE | URGENT | WRITABLE | ENDED)
-            self._looked = fd
-        found = self._looker.poll(0)
-        return found[0][1] if found else 0
-
-    def reader(self, descriptor: SocketDescriptor) -> tuple[Callable[[int], object], object]:
-        fd = descriptor._as_fd
-        if fd != self._readerOf:
-            # Another one each time: a handler may have the old one's reader called on.
-            looker = select.poll()
-            looker.register(fd, READABLE | URGENT | ENDED)
-            self._readerOf, self._reader = fd, (looker.poll, [(fd, READABLE)])
-        return self._reader
-
-    def queued(self, descriptor: SocketDescriptor) -> int:
-        sock = descriptor._as_sock
-        count = -1 if sock is None else queuedFor(sock, descriptor._as_family)
-        return self.look(descriptor) & READABLE if count < 0 else count
 
     def _moved(self) -> None:
         """
