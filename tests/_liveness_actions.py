@@ -199,6 +199,19 @@ def _move(world: Any, one: Any, command: Command) -> None:
     other.shut, other.broken = set(shut), broken
 
 
+def _assign(world: Any, one: Any, command: Command) -> None:
+    """
+    Another object with the same socket.
+    """
+    other = world.subject(command.argument(1))
+    if not other.isOpen and other.Assign(one):
+        certain = one.stage in ("connected", "listening", "datagram") or (
+            one.stage == "connecting" and not isinstance(one, WaitingSubject)
+        )
+        other.begin(one.stage if certain else "another's", set(one.selected))
+        other.shut, other.broken = set(one.shut), one.broken
+
+
 def _wait(world: Any, one: Any, command: Command) -> None:
     if not isinstance(one, WaitingSubject):
         return
@@ -238,6 +251,7 @@ def _janitor(world: Any, one: Any, command: Command) -> None:
 
 ACTIONS: Final[dict[str, Action]] = {
     "accept": _accept,
+    "assign": _assign,
     "cancel": _cancel,
     "close": _close,
     "connect": _connect,

@@ -111,6 +111,18 @@ connect A L
 connect B name:nowhere
 pump
 """,
+    "duplicate-of-one-whose-connect-fails": "create B\nconnect B dead\nassign B Z\npump\n",
+    "duplicate-of-one-that-is-reset-while-a-send-waits": """\
+create L
+listen L
+create B
+once B OnConnect: send B fill
+connect B L
+pump
+assign B Z
+close L
+pump
+""",
     # What is connected over an endpoint says so before the endpoint does.
     "closed-in-onsend": f"once A OnSend: close A\n{_CONNECTED}",
     "reset-in-onconnect": f"once A OnConnect: reset A\n{_CONNECTED}",

@@ -116,6 +116,7 @@ class _Author:
             (3, f"close {name}"),
             (4, f"select {name} {lot.choice(_MASKS)}"),
             (2, f"move {name} {lot.choice((name, 'Y'))}"),
+            (2, f"assign {name} Z"),
             (2, "; ".join(self._birth(name))),
         ]
         if not told:

@@ -64,11 +64,13 @@ class _Told:
 
     @ivar label: its name in the program.
     @ivar isOpen: whether it has a socket, as far as the program knows.
-    @ivar stage: C{"unconnected"}, C{"listening"}, C{"connecting"}, C{"connected"}, C{"datagram"}, or C{"unknown"}.
+    @ivar stage: C{"unconnected"}, C{"listening"}, C{"connecting"}, C{"connected"}, C{"datagram"}; C{"unknown"} as long
+        as that is not certain, C{"another's"} where another object decides it.
     @ivar selected: the events that the program has selected.
     @ivar heard: those that were told and not enabled again since.
     @ivar shut: the directions that it has ended.
     @ivar aborted: it is to be told of its abort.
+    @ivar broken: it was told that its connection is lost.
     @ivar accepted: who was accepted last in the present OnAccept.
     @ivar once: what it does the next times that it is told.
     @ivar standing: what it does at any other time.
@@ -140,12 +142,12 @@ class _Told:
             world.fault(f"{self.label} is closed and is told {event}({code})")
         elif event == "OnConnect":
             self.stage = "unconnected" if code else "connected"
-            if self.stage == "connected" and world.isDatagram(self):
-                self.stage = "datagram"
             self.heard = set()
         else:
             self.heard.add(event)
-            self.broken = self.broken or (event == "OnClose" and bool(code))
+            # Of a duplicate the other object may know why.
+            dead = event == "OnClose" and (code or bitsOf(self._as_sock) & HUNG_UP)  # type: ignore[attr-defined]
+            self.broken = self.broken or bool(dead)
         if event == "OnAccept":
             self.accepted = None
         waiting = self.once[event]
