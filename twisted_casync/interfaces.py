@@ -58,15 +58,17 @@ class IAsyncSocketNotifications(Interface):
     def OnAccept(nErrorCode: int) -> None:
         """A connection waits to be taken with Accept, which re-enables this (FD_ACCEPT).
 
+        @param nErrorCode: 0, or WSAEINVAL: the listener was shut down through another descriptor.
         @see: CAsyncSocket::OnAccept"""
 
     def OnClose(nErrorCode: int) -> None:
         """The peer has ended its stream, or the connection is gone (FD_CLOSE).
 
-        With 0 the peer has finished sending: all that it sent has been read, so that a stream nobody reads is
-        not told as closed; and Send still works until ShutDown or Close. A reset does not wait for the
-        reader. Told once; only a further AsyncSelect tells it again. Never told of one's own Close, nor to a
-        datagram socket.
+        With 0 the peer has finished sending, and Send still works until ShutDown or Close. While FD_READ is
+        selected all that it sent has been read then, so that a stream nobody reads is not told as closed. A
+        reset does not wait for the reader. Told once; a further AsyncSelect tells it again, and so does the
+        loss of the connection where a Send waits for OnSend. Never told of one's own Close, nor to a datagram
+        socket.
 
         @param nErrorCode: 0, WSAECONNRESET (by the peer), WSAECONNABORTED (timeout, or aborted on this side).
         @see: CAsyncSocket::OnClose"""
