@@ -7,6 +7,7 @@ The members are called as programs call them.  What an action changes of what it
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -199,6 +200,19 @@ def _move(world: Any, one: Any, command: Command) -> None:
     other.shut, other.broken = set(shut), broken
 
 
+def _pair(world: Any, one: Any, command: Command) -> None:
+    """
+    Two that are connected without a name, as socketpair(2) makes them.
+    """
+    other = world.subject(command.argument(1))
+    if one.isOpen or other.isOpen or other is one or not world.ground.janitor:
+        return
+    for each, end in zip((one, other), socket.socketpair(), strict=True):
+        if each.Attach(end):
+            world.ground.narrow(each)
+            each.begin("connected", eventsOf(None))
+
+
 def _assign(world: Any, one: Any, command: Command) -> None:
     """
     Another object with the same socket.
@@ -206,7 +220,8 @@ def _assign(world: Any, one: Any, command: Command) -> None:
     other = world.subject(command.argument(1))
     if not other.isOpen and other.Assign(one):
         certain = one.stage in ("connected", "listening", "datagram") or (
-            one.stage == "connecting" and not isinstance(one, WaitingSubject)
+            # Of an attempt that has succeeded the class may know that already.
+            one.stage == "connecting" and not isinstance(one, WaitingSubject) and not one.hasPeer()
         )
         other.begin(one.stage if certain else "another's", set(one.selected))
         other.shut, other.broken = set(one.shut), one.broken
@@ -261,6 +276,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "janitor": _janitor,
     "listen": _listen,
     "move": _move,
+    "pair": _pair,
     "recv": _recv,
     "reset": _reset,
     "select": _select,

@@ -54,7 +54,7 @@ class Ground:
 
     @ivar creates: whether a stream is created before it is connected or listens.
     @ivar reenters: whether a handler can make a turn.
-    @ivar janitor: whether a test runner's janitor can take away what is watched, and sockets go on.
+    @ivar janitor: whether all sockets are descriptors, so that what watches them can be taken away by a janitor.
     """
 
     creates = reenters = janitor = True

@@ -148,6 +148,8 @@ class _Author:
                 (5, f"reset {name}"),
                 (3, f"connect {name} {self._listener()}"),
             ]
+            if name in ("A", "B"):
+                choices.append((3, "close A; close B; pair A B"))
             if name == "W":
                 choices += [(15, f"wait {name} {lot.choice(('receive', 'send'))}"), (2, f"cancel {name}")]
         return lot.choices([text for _, text in choices], [weight for weight, _ in choices])[0]

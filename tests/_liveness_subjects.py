@@ -10,7 +10,6 @@ from __future__ import annotations
 import select
 import socket
 from collections import deque
-from contextlib import suppress
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -203,10 +202,18 @@ class _Told:
         """
         Nothing more is told: what was unknown before is known by now.
         """
-        if self.isOpen and self.stage == "unknown":
-            with suppress(OSError):
-                self._as_sock.getpeername()  # type: ignore[attr-defined]
-                self.stage = "connected"
+        if self.isOpen and self.stage == "unknown" and self.hasPeer():
+            self.stage = "connected"
+
+    def hasPeer(self) -> bool:
+        """
+        @return: whether the kernel knows one.
+        """
+        try:
+            self._as_sock.getpeername()  # type: ignore[attr-defined]
+        except OSError:
+            return False
+        return True
 
 
 class Subject(_Told, CAsyncSocket):
