@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from _reactors import Recorder, must
-from _streams import told
+from _streams import fill, told
 
 from twisted_casync import MSG_OOB, CSocket, GetLastError, WSAError
 from twisted_casync.testing import Faults, MemoryNetwork
@@ -180,6 +180,21 @@ def test_a_connection_is_broken_for_both_ends(network: MemoryNetwork, pair: Pair
     network.reset(server, code)
     network.settle()
     assert client.told == server.told == told("OnClose", code=code)
+
+
+@pytest.mark.parametrize("code", [RESET, ABORTED])
+def test_a_Send_that_waits_after_the_end_of_the_stream_is_told_how_it_is_lost(
+    network: MemoryNetwork, pair: Pair, code: WSAError
+) -> None:
+    client, server = pair
+    must(server.AsyncSelect(0))
+    must(server.ShutDown())
+    network.settle()
+    fill(client)
+    network.reset(client, code)
+    network.settle()
+    assert client.told == [("OnClose", 0), ("OnClose", code)]
+    assert failed(code, client.Receive(bytearray(1)))
 
 
 # -- connections that are made by the program

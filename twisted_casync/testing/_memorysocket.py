@@ -143,9 +143,13 @@ class MemorySocket(Stream):
         The connection is over, by no fault of this end.
         """
         # By another name where the peer had ended its stream (tcp_reset() in Linux).
-        reset = code is WSAError.WSAECONNRESET
+        if code is WSAError.WSAECONNRESET and self._finished:
+            code = WSAError.WSAECONNABORTED
+        elif code is WSAError.WSAECONNABORTED:
+            # What Linux says of a peer that does not answer.
+            code = WSAError.WSAETIMEDOUT
         self._lost = True
-        self.lose(WSAError.WSAECONNABORTED if reset and self._finished else code)
+        self.lose(code)
 
     def left(self) -> None:
         """
