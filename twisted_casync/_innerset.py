@@ -69,6 +69,17 @@ def _isReading(reactor: Any, reader: InnerSet | SocketDescriptor) -> bool:
     return reader in kept or reader.fileno() in kept
 
 
+def _isOpen(poller: select.epoll) -> bool:
+    """
+    @return: whether the descriptor is that of an epoll set still.
+    """
+    try:
+        poller.poll(0, 1)
+    except OSError:
+        return False
+    return True
+
+
 @implementer(IReadDescriptor)
 class InnerSet:
     """
@@ -186,7 +197,7 @@ class InnerSet:
 
         @param reason: the reactor's.
         """
-        if reason.value is CONNECTION_LOST or self._epoll is None:
+        if reason.value is CONNECTION_LOST or self._epoll is None or _isOpen(self._epoll):
             self._window.stopped()
         else:
             self._renew(self._epoll)
