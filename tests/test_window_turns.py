@@ -262,10 +262,11 @@ def test_what_is_posted_for_ever_keeps_nobody_waiting(reactor: Any, monkeypatch:
 
 
 @pytest.fixture
-def slow(reactor: Any) -> Callable[[Recorder], None]:
+def slow(reactor: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Recorder], None]:
     """
-    A handler that receives, and takes as long as a turn may last.
+    A handler that receives, and takes as long as a turn may last; of which the window has learned already.
     """
+    monkeypatch.setattr(_window, "STRIDE", _window.SLICE)
 
     def handler(one: Recorder) -> None:
         one.Receive(bytearray(1), None, MSG_PEEK)
@@ -286,6 +287,33 @@ def test_a_turn_ends_when_it_has_lasted_long_enough(reactor: Any, slow: Callable
         times = [one.names().count("OnReceive") for one in mailboxes]
         assert sum(times) == turns * _window.SLICE
         assert max(times) - min(times) <= 1
+
+
+def test_the_clock_is_looked_at_more_often_where_handlers_take_their_time(reactor: Any) -> None:
+    """A turn that was not too long makes it seldom again, by and by."""
+    pause = _window.LONGEST
+
+    def handler(one: Recorder) -> None:
+        one.Receive(bytearray(1), None, MSG_PEEK)
+        reactor.rightNow += pause
+
+    mailboxes = [mailbox(reactor, OnReceive=handler) for _ in range(3 * _window.STRIDE)]
+    while reactor.getDelayedCalls():
+        turn(reactor)
+    mail(*mailboxes)
+    (window,) = reactor.getReaders()
+
+    def told() -> int:
+        before = sum(len(one.told) for one in mailboxes)
+        window.doRead()
+        return sum(len(one.told) for one in mailboxes) - before
+
+    assert [told() for _ in range(3)] == [_window.STRIDE, _window.SLICE, _window.SLICE]
+    pause = 0.0
+    for _ in range(3):
+        assert told() >= len(mailboxes)
+    pause = _window.LONGEST
+    assert told() == _window.STRIDE
 
 
 def test_those_that_a_turn_had_no_time_for_come_before_all_others(

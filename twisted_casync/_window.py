@@ -21,7 +21,7 @@ from ._handles import Handles
 from ._looking import Looking
 from ._readiness import RELEASED, UNWATCHED
 
-__all__ = ["LONGEST", "MOST", "PATIENCE", "ROUNDS", "SLICE", "BaseWindow", "nobody"]
+__all__ = ["LONGEST", "MOST", "PATIENCE", "ROUNDS", "SLICE", "STRIDE", "BaseWindow", "nobody"]
 
 MOST: Final = 256
 """
@@ -33,7 +33,10 @@ LONGEST: Final = 0.02
 """How many seconds a turn may last, as far as that is up to the window: a handler is not interrupted."""
 
 SLICE: Final = 8
-"""After how many sockets the clock is looked at; a turn tells as many in any case."""
+"""How many sockets a turn tells in any case, and after how many the clock is looked at, where they take their time."""
+
+STRIDE: Final = 32
+"""After how many sockets the clock is looked at otherwise: that costs a thirtieth of a message."""
 
 ROUNDS: Final = 32
 """
@@ -99,6 +102,8 @@ class BaseWindow(Looking):
         # It has lasted long enough, as far as its clock was read.
         self.late = False
         self._until: float | None = None
+        # After how many sockets it is looked at.
+        self._stride = STRIDE
         self._call: Any = None
         self._waits: dict[int, Any] = {}
 
@@ -362,33 +367,29 @@ class BaseWindow(Looking):
         self.late = now >= self._until
         return self.late
 
-    def _sliced(
-        self, batch: list[tuple[int, int]], other: Callable[[int, int], None]
-    ) -> tuple[list[tuple[int, int]], Callable[[int, int], None]]:
+    def _strided(self, batch: list[tuple[int, int]], other: Callable[[int, int], None]) -> Callable[[int, int], None]:
         """
         Have the clock looked at while a long batch is told.
 
-        @return: the batch, and what to call with the descriptors that are none of the sockets that wait.
+        @return: what to call with the descriptors that are none of the sockets that wait.
         """
-        sliced: list[tuple[int, int]] = []
-        for place in range(0, len(batch), SLICE):
-            sliced += batch[place : place + SLICE]
-            sliced.append((_LOOK, len(sliced)))
-
+        place = self._stride
+        while place < len(batch):
+            batch.insert(place, (_LOOK, place + 1))
+            place += self._stride + 1
         seconds = self.reactor.seconds
         until = self._until = self._until or seconds() + LONGEST
 
-        def look(fd: int, bits: int) -> None:
+        def look(fd: int, rest: int) -> None:
             if fd != _LOOK:
-                other(fd, bits)
+                other(fd, rest)
             elif seconds() >= until:
-                self.late = True
                 # The kernel would name them behind all others, and some would never have their turn.
-                self._rest[:0] = [fd for fd, _ in sliced[bits:] if fd >= 0]
-                del sliced[bits:]
+                self._rest[:0] = [fd for fd, _ in batch[rest:] if fd >= 0]
+                del batch[rest:]
                 self._places = None
 
-        return sliced, look
+        return look
 
     def rounds(self, ready: Callable[[int], list[tuple[int, int]]], other: Callable[[int, int], None]) -> None:
         """
@@ -416,14 +417,12 @@ class BaseWindow(Looking):
                     batch = [event for event in batch if event[0] not in self._spared]
                     self._spared.clear()
                 told += len(batch)
-                if len(batch) > SLICE:
-                    self.tell(*self._sliced(batch, other))
-                elif batch:
-                    self.tell(batch, other)
-                    unread += len(batch)
-                    if unread >= SLICE:
-                        unread = 0
-                        self._isLate()
+                unread += len(batch)
+                if batch:
+                    self.tell(batch, other if len(batch) <= self._stride else self._strided(batch, other))
+                if unread >= SLICE:
+                    unread = 0
+                    self._isLate()
                 left -= told
                 if left <= 0 or self.late or self.enough or not (batch or self.posted):
                     break
@@ -457,6 +456,8 @@ class BaseWindow(Looking):
         @param enough: what L{_begin} said.
         """
         self.enough = self.enough or enough
+        if self.late or self._stride != STRIDE:
+            self._stride = SLICE if self.late else min(self._stride * 2, STRIDE)
         if self._isDue():
             self._callLater()
         elif self._call is not None:
