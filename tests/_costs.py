@@ -72,6 +72,6 @@ def systemCalls(server: str, scenes: Iterable[str], folder: Path) -> dict[str, d
         client(program)
     found = folder / "found.json"
     command = [sys.executable, str(CHECKOUT / "benchmarks" / "run.py"), "--scenes", *scenes, "--servers", server]
-    subprocess.run([*command, "--rounds", "1", "--json", str(found)], check=True, capture_output=True, timeout=120)
+    subprocess.run([*command, "--rounds", "1", "--json", str(found)], check=True, capture_output=True, timeout=600)
     measured = json.loads(found.read_text())["measured"]
     return {scene: measured[scene][server][0]["values"] for scene in scenes}

@@ -23,7 +23,7 @@ SCENES = ["echo-64-100", "bulk-in", "bulk-out", "connect", "datagrams", "first"]
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(BENCHMARKS / "run.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
 
 @pytest.mark.slow
@@ -62,7 +62,7 @@ def test_a_server_that_can_not_be_had_is_left_out_with_its_reason(tmp_path: Path
         [*command, "--rounds", "1", "--seconds", "0.05", "--markdown", str(tables)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path)},
     )
     assert outcome.returncode == 0, outcome.stderr
@@ -71,7 +71,7 @@ def test_a_server_that_can_not_be_had_is_left_out_with_its_reason(tmp_path: Path
 
 def test_the_steps_of_a_message_are_measured() -> None:
     command = [sys.executable, str(BENCHMARKS / "message.py"), "--rounds", "1"]
-    outcome = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     rows = [line.split("|")[1:3] for line in outcome.stdout.splitlines()[2:]]
     assert len(rows) == 8
     assert all(int(nanoseconds) > 0 for _, nanoseconds in rows)
@@ -81,7 +81,7 @@ def test_forward_and_chat_are_measured_beside_others() -> None:
     client("socat")
     brief = ["--rounds", "1", "--megabytes", "2", "--messages", "200", "--guests", "5", "--lines", "40"]
     command = [sys.executable, str(BENCHMARKS / "services.py"), *brief]
-    outcome = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     rows = [line.split("|")[1:3] for line in outcome.stdout.splitlines() if re.match(r"\| [\w']", line)]
     assert [name.strip() for name, _ in rows] == [
         *["forward", "Twisted's portforward", "socat", "socat -b131072"] * 2,
