@@ -54,11 +54,13 @@ def instructions(what: Callable[[], object], others: Iterable[str]) -> int:
         count += event == "opcode"
         return trace
 
+    # That of coverage, where it is measured.
+    before = sys.gettrace()
     sys.settrace(trace)
     try:
         what()
     finally:
-        sys.settrace(None)
+        sys.settrace(before)
     return count
 
 

@@ -16,7 +16,7 @@ from twisted.internet import asyncioreactor, epollreactor, pollreactor, selectre
 from twisted_casync import AfxSocketInit, AfxSocketTerm, CAsyncSocket, GetLastError
 from twisted_casync.reactor import CAsyncReactor
 
-LIMIT = 20.0
+LIMIT = 120.0
 """Seconds after which a test that waits for something that doesn't happen fails."""
 
 

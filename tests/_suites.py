@@ -17,7 +17,7 @@ import twisted
 
 __all__ = ["TCP", "suitesOf"]
 
-_PATIENCE = 30.0
+_PATIENCE = 120.0
 """The seconds that one of their tests may take; trial's own limit is 120, and most need a hundredth of a second."""
 
 

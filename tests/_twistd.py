@@ -18,7 +18,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 # Seconds that anything which should happen soon may take on a loaded machine.
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 def environment() -> dict[str, str]:

@@ -279,6 +279,6 @@ def test_the_load_does_not_count_what_is_wrong(
 ) -> None:
     with serving(answer) as port:
         command = [programs.load(), "echo", "-p", str(port), "-w", "0", "-t", "5"]
-        outcome = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        outcome = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert outcome.returncode == 1 and outcome.stdout == ""
     assert any(word in outcome.stderr for word in complaint.split("|")), outcome.stderr

@@ -128,7 +128,7 @@ class Suite:
         ]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         return subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300, check=False
         )
 
 

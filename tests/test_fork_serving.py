@@ -200,7 +200,7 @@ def test_twistd_serves_in_the_background_what_a_tac_file_has_made(name: str | No
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=True,
-        timeout=60,
+        timeout=300,
     )
     daemon = int((tmp_path / "twistd.pid").read_text())
     ended = os.pidfd_open(daemon)

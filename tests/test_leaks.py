@@ -281,7 +281,7 @@ def test_trial_blames_the_one_test_that_leaks(name: str, registration: str, tmp_
     (tmp_path / "test_talking.py").write_text(TESTS.format(direct=registration == "direct"))
     command = [sys.executable, "-m", "twisted.trial", f"--reactor={name}", "test_talking"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert run.stdout.splitlines()[-1] == "FAILED (errors=1, successes=4)", run.stdout
     report = run.stdout[run.stdout.index("[ERROR]") :]
     assert report.count("DirtyReactorAggregateError") == 1

@@ -106,5 +106,5 @@ one.Close()
 
 @pytest.mark.programs
 def test_a_program_with_the_default_action_survives_a_Send() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "-1 WSAECONNRESET\n", "")

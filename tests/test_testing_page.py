@@ -42,7 +42,7 @@ def trial(folder: Path, program: str, command: str = "python -m twisted.trial te
         env=terminal(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return f"{result.stdout}{result.stderr}\nstatus {result.returncode}"
