@@ -113,7 +113,8 @@ def test_busy_sockets_share_the_turns_with_one_another_and_leave_the_reactor_its
             reactor.callLater(0, look)
 
         reactor.callWhenRunning(look)
-        run(reactor, lambda: len(turns) >= TURNS, pace=0)
+        # A turn is bounded in time too: on a busy machine it tells fewer.
+        run(reactor, lambda: len(turns) >= TURNS and len(told) >= 2 * BUSY, pace=0)
 
         # Between two calls of the timer is a turn, which tells a bounded number of sockets.
         assert max(after[0] - before[0] for before, after in zip(turns, turns[1:], strict=False)) <= _window.MOST
@@ -124,7 +125,7 @@ def test_busy_sockets_share_the_turns_with_one_another_and_leave_the_reactor_its
         # And so had the connection: on a stock reactor every turn is its own too, in the casync reactor's one set it is
         # one among them all.
         passed = turns[-1][1] - turns[0][1]
-        fair = TURNS / 2 if name != "casync" else TURNS * _window.MOST / (BUSY + 2) / 2
+        fair = TURNS / 2 if name != "casync" else (turns[-1][0] - turns[0][0]) / (BUSY + 2) / 2
         assert passed >= fair
         for one in busy:
             one.Close()

@@ -73,7 +73,7 @@ def warned() -> Iterator[list[str]]:
     messages: list[str] = []
 
     def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
-        if category is ResourceWarning:
+        if category is ResourceWarning and str(message).startswith("unclosed socket <"):
             messages.append(str(message))
 
     with warnings.catch_warnings():
