@@ -19,7 +19,7 @@ from __future__ import annotations
 import inspect
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from twisted.internet.interfaces import IReadDescriptor, IWriteDescriptor
 from twisted.python.failure import Failure
@@ -70,6 +70,9 @@ class SocketDescriptor(Failing, Holding):
 
     __slots__ = ()
 
+    # Whether OnSend is the application's.
+    _as_hears: ClassVar[bool] = False
+
     def __init_subclass__(cls, **arguments: Any) -> None:
         """
         Warns of a name that is nearly a handler's.
@@ -84,6 +87,7 @@ class SocketDescriptor(Failing, Holding):
                 raise TypeError(f"{cls.__name__}.{name} would never run: it has a yield, and no @inlineCallbacks")
             if not cls._as_mayWait and inspect.iscoroutinefunction(handler):
                 raise TypeError(f"{cls.__name__}.{name} would never run: only the handlers of a CSocket can wait")
+        cls._as_hears = sum(HANDLERS[WRITE] in vars(base) for base in cls.__mro__) > 1
         warnOfNames(cls, HANDLERS.values(), SocketDescriptor)
 
     # -- registration by difference
