@@ -238,6 +238,8 @@ class _InnerWindow(BaseWindow):
     A window with an inner set.
     """
 
+    _said = READABLE
+
     def __init__(self, reactor: Any, thread: int, gone: Callable[[], object]) -> None:
         super().__init__(reactor, thread, gone)
         self._inner = self._innerSet()

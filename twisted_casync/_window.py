@@ -78,6 +78,9 @@ class BaseWindow(Looking):
     _callsWithin: ClassVar[bool] = True
     """What is posted within a turn needs a call all the same: a handler can have the reactor turn meanwhile."""
 
+    _said: ClassVar[int] = 0
+    """But for what the kernel says as well, and so brings the turn within: the bits of that."""
+
     def __init__(self, reactor: Any, thread: int, gone: Callable[[], object]) -> None:
         """
         @param gone: what to call when the last socket has left.
@@ -149,6 +152,8 @@ class BaseWindow(Looking):
         if batch and len(batch) > 1 and (old < 0 or new < 0):
             # It begins to be watched, or ends: what was said until now is about another, or stands no more.
             self._strike(fd)
+        if self.posted and fd in self.posted:
+            self._callWithin()
         self._register(descriptor, old, new)
         if new == RELEASED:
             handles.loosen(descriptor)
@@ -199,7 +204,8 @@ class BaseWindow(Looking):
         if fd in self.posted:
             bits |= self.posted[fd][1]
         self.posted[fd] = (descriptor, bits)
-        if self._batch is None or (self._call is None and self._callsWithin):
+        said = bits & self._said and descriptor._as_interest > 0 and bits & descriptor._as_interest & self._said
+        if self._batch is None or (self._call is None and self._callsWithin and not said):
             self._callLater()
 
     def _callLater(self) -> None:
@@ -209,6 +215,13 @@ class BaseWindow(Looking):
         # Not active: somebody has cancelled it, as trial does with what a test leaves behind.
         if self._call is None or not self._call.active():
             self._call = self.reactor.callLater(0, self.turn)
+
+    def _callWithin(self) -> None:
+        """
+        No poller says any more what was posted.
+        """
+        if self._call is None and self._callsWithin:
+            self._callLater()
 
     def _uncall(self) -> None:
         call, self._call = self._call, None
@@ -468,6 +481,7 @@ class BaseWindow(Looking):
         self._strike(fd)
         if fd in self.posted:
             self.posted[fd] = (descriptor, self.posted[fd][1] & ~bits)
+            self._callWithin()
 
     def alone(self) -> bool:
         return self._batch is not None and len(self._batch) == 1
