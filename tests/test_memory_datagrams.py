@@ -239,6 +239,41 @@ def test_a_name_goes_with_the_peer_that_it_came_with(network: MemoryNetwork) -> 
 # -- what is lost
 
 
+def test_a_peer_can_be_named(network: MemoryNetwork) -> None:
+    sock, other = mailbox(), mailbox(7)
+    for address in (("localhost", 7), (("localhost", 7),)):
+        sock.told.clear()
+        assert failed(WSAError.WSAEWOULDBLOCK, sock.Connect(*address))
+        network.settle()
+        assert ("OnConnect", 0) in sock.told
+        assert sock.GetPeerName() == (HERE, 7)
+        assert sock.Send(b"hello") == 5
+        network.settle()
+        assert mail(other) == [b"hello"]
+    network.fail("Connect", WSAError.WSAENETUNREACH)
+    sock.Connect("localhost", 7)
+    network.settle()
+    assert ("OnConnect", WSAError.WSAENETUNREACH) in sock.told
+    for one in (sock, other):
+        one.Close()
+
+
+def test_the_source_of_a_datagram_has_the_scope_that_it_came_by(network: MemoryNetwork) -> None:
+    sock, other = Recorder(), Recorder()
+    for one in (sock, other):
+        must(one.Socket(SOCK_DGRAM, nAddressFormat=AF_INET6))
+    must(other.Bind(7, "fe80::1%3"))
+    assert sock.SendTo(b"hello", None, 7, "fe80::1%3") == 5
+    network.settle()
+    count, source = other.ReceiveFrom(bytearray(5))
+    assert (count, source) == (5, ("fe80::1", must(sock.GetSockNameEx())[1], 0, 3))
+    assert other.SendTo(b"answer", None, source) == 6
+    network.settle()
+    assert mail(sock) == [b"answer"]
+    for one in (sock, other):
+        one.Close()
+
+
 @pytest.mark.parametrize("to", ["239.1.2.3", HERE])
 def test_that_nobody_is_there_is_heard_by_who_has_a_peer_after_both_ways(to: str) -> None:
     with MemoryNetwork(delay=1.0).installed() as network:

@@ -163,6 +163,21 @@ def test_IPv6_and_IPv4_are_networks_of_their_own(network: MemoryNetwork) -> None
     assert stranger.told == told("OnConnect", code=WSAError.WSAECONNREFUSED)
 
 
+def test_an_address_of_IPv6_is_one_of_the_socket_module(network: MemoryNetwork) -> None:
+    for host, scope in (("::1", 0), ("fe80::1%3", 3)):
+        listener, client, child = Recorder(), Recorder(), Recorder()
+        for one in (listener, client):
+            must(one.Socket(nAddressFormat=AF_INET6))
+        must(listener.Bind(0, host) and listener.Listen())
+        client.Connect(*must(listener.GetSockNameEx()))
+        network.settle()
+        source = listener.Accept(child, True)
+        assert source == (host.partition("%")[0], must(client.GetSockNameEx())[1], 0, scope)
+        assert child.GetPeerNameEx() == client.GetSockNameEx()
+        for one in (listener, client, child):
+            one.Close()
+
+
 def test_what_it_has_not_it_refuses(network: MemoryNetwork) -> None:
     sock = Recorder()
     assert sock.Socket(nAddressFormat=AF_UNIX) is False and GetLastError() == WSAError.WSAEAFNOSUPPORT

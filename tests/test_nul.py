@@ -14,6 +14,7 @@ from _play import Script, played, turns
 from _reactors import Recorder, must
 from _streams import freePort, listening, portOf
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.error import CannotListenError, ConnectBindError, DNSLookupError
 from twisted.internet.protocol import ClientFactory, Protocol
 
@@ -128,6 +129,26 @@ def test_a_description_with_a_NUL_is_refused(description: str) -> None:
 def test_forward_does_not_go_to_an_address_with_a_NUL(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         Target.parse(text)
+
+
+@pytest.mark.parametrize("parse", [clientFromString, serverFromString])
+@pytest.mark.parametrize(
+    "description",
+    [
+        "casync:unix:/run/a\0b",
+        "casync:unix:path=/run/a\0b:lockfile=0",
+        "casync:unix:address=/run/a\0",
+        "casync:haproxy:unix:/run/a\0b",
+        "casync:tcp:127.0.0.1\0x:7",
+        "casync:tcp:host=127.0.0.1\0x:port=7",
+        "casync:tcp:7:interface=127.0.0.1\0x",
+    ],
+)
+@played
+def test_a_description_of_an_endpoint_with_a_NUL_is_refused(reactor: Any, description: str, parse: Any) -> Script:
+    with pytest.raises(ValueError, match="expected no NUL"):
+        parse(reactor, description)
+    yield turns()
 
 
 @pytest.mark.parametrize("host", [FOUR, SIX, SCOPE], ids=["IPv4", "IPv6", "IPv6 with a scope"])

@@ -428,8 +428,9 @@ def test_numbers_that_are_none_are_type_errors_that_name_them(idle: Any) -> None
         one.GetSockOpt("SO_KEEPALIVE")
     with pytest.raises(TypeError, match="^nLevel "):
         one.GetSockOpt(SO_KEEPALIVE, None, None, 6.0)
-    with pytest.raises(TypeError, match="^lpOptionLen "):
-        one.GetSockOpt(SO_KEEPALIVE, bytearray(4), "4")
+    for buffer in (bytearray(4), None):
+        with pytest.raises(TypeError, match="^lpOptionLen "):
+            one.GetSockOpt(SO_KEEPALIVE, buffer, "4")
     with pytest.raises(TypeError, match="^nOptionName "):
         one.SetSockOpt(None, 1)
     with pytest.raises(TypeError, match="^nOptionLen "):
@@ -437,3 +438,31 @@ def test_numbers_that_are_none_are_type_errors_that_name_them(idle: Any) -> None
     with pytest.raises(TypeError, match="^nLevel "):
         one.SetSockOpt(SO_KEEPALIVE, 1, 4, "SOL_SOCKET")
     assert one.GetSockOpt(SO_KEEPALIVE) is False
+
+
+@pytest.mark.parametrize("kind", [SOCK_STREAM, SOCK_DGRAM])
+def test_a_level_in_the_place_of_a_length_is_a_type_error_before_anything_else(idle: Any, kind: int) -> None:
+    one: Any = opened(idle, kind)
+    for rest in ((), (4,)):
+        # Also where the option is not this socket's, and what stands in the place of the level is none.
+        with pytest.raises(TypeError, match="^nOptionLen can't be IPPROTO_TCP: write nLevel=IPPROTO_TCP$"):
+            one.SetSockOpt(TCP_NODELAY, True, IPPROTO_TCP, *rest)
+        for buffer in (None, bytearray(4)):
+            with pytest.raises(TypeError, match="^lpOptionLen can't be IPPROTO_TCP: write nLevel=IPPROTO_TCP$"):
+                one.GetSockOpt(TCP_NODELAY, buffer, IPPROTO_TCP, *rest)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "level"),
+    [
+        (TCP_NODELAY, True, socket.IPPROTO_TCP),
+        (SO_LINGER, (1, 0), 0xFFFF),
+        (IPV6_V6ONLY, 1, socket.IPPROTO_IPV6),
+    ],
+)
+def test_the_number_of_a_level_is_no_length_of_a_number(idle: Any, option: Any, value: Any, level: int) -> None:
+    one = opened(idle)
+    with pytest.raises(TypeError, match=f"^nOptionLen can't be {int(level)}: write nLevel=(IPPROTO|SOL)_"):
+        one.SetSockOpt(option, value, level)
+    # A buffer can be that long.
+    assert one.SetSockOpt(SO_KEEPALIVE, bytes([1, 0, 0, 0, 0, 0]), 6) is True

@@ -34,7 +34,7 @@ from ._notify import (
     UNNAMED,
     WRITE,
 )
-from ._options import Settings, decode, encode, row
+from ._options import Settings, decode, encode, length, row
 from ._readiness import READABLE, URGENT, WRITABLE
 from ._sockaddr import (
     SIZE,
@@ -362,13 +362,14 @@ class CAsyncSocket(Handle):
         self, nOptionName: int, lpOptionValue: Any = None, lpOptionLen: int | None = None, nLevel: int | None = None
     ) -> Any:
         sock = self._as_usable()
+        room = length(lpOptionLen, "lpOptionLen")
         option = row(nOptionName, nLevel, sock.type)
         if nOptionName is not Option.SO_ERROR:
             value = (self._as_settings or _NOTHING_SET).get(sock, nOptionName, option)
-            return value if lpOptionValue is None else encode(option, value, lpOptionValue, lpOptionLen)
+            return value if lpOptionValue is None else encode(option, value, lpOptionValue, room)
         self._as_failure()
         code = self._as_taken or WSAError.NO_ERROR
-        answer = code if lpOptionValue is None else encode(option, code, lpOptionValue, lpOptionLen)
+        answer = code if lpOptionValue is None else encode(option, code, lpOptionValue, room)
         # Retrieved and cleared.  What is to be notified, and what calls are to fail with, stays.
         self._as_taken = None
         if self._as_error is not None:
@@ -381,8 +382,9 @@ class CAsyncSocket(Handle):
         self, nOptionName: int, lpOptionValue: Any, nOptionLen: int | None = None, nLevel: int | None = None
     ) -> bool:
         sock = self._as_usable()
+        size = length(nOptionLen, "nOptionLen", lpOptionValue)
         option = row(nOptionName, nLevel, sock.type)
-        value = decode(option, lpOptionValue, nOptionLen)
+        value = decode(option, lpOptionValue, size)
         if not option.settable:
             raise Rejected(WSAError.WSAENOPROTOOPT)
         inLine = nOptionName is Option.SO_OOBINLINE and bool(value)

@@ -32,7 +32,7 @@ from .winsock import (
     errorFromErrno,
 )
 
-__all__ = ["BOOL", "INT", "LINGERING", "Row", "Settings", "decode", "encode", "row"]
+__all__ = ["BOOL", "INT", "LINGERING", "Row", "Settings", "decode", "encode", "length", "row"]
 
 BOOL: Final = "BOOL"
 INT: Final = "int"
@@ -93,6 +93,8 @@ _EXCLUDES: Final[dict[int, Option]] = {
 """The options that can't be switched on while another is."""
 
 _LEVELS: Final = tuple(int(level) for level in Level)
+_NO_SIZES: Final = (int(Level.IPPROTO_TCP), int(Level.IPPROTO_IPV6), int(Level.SOL_SOCKET))
+"""The numbers of levels, the C{socket} module's too, that are the size of no type."""
 _OPTIONS: Final[tuple[LevelOption, ...]] = (*Option, *TCPOption, *IPOption, *IPv6Option)
 
 
@@ -131,7 +133,23 @@ def _numbered(number: int, level: int | None) -> TypeError:
     return TypeError(f"nOptionName must be an option of twisted_casync, not the number {number}: write {choice}")
 
 
-def encode(option: Row, value: Any, lpOptionValue: Any, lpOptionLen: Any) -> int:
+def length(value: Any, parameter: str, lpOptionValue: Any = b"") -> int | None:
+    """
+    The length of a value in bytes, which stands where a level would be taken for one.
+
+    @param value: the length; L{None} where the program leaves it out.
+    @param lpOptionValue: what is that long.
+    @raise TypeError: C{value} is a level, or no number at all.
+    """
+    if value is None:
+        return None
+    number = integer(value, parameter)
+    if number in _NO_SIZES and isinstance(lpOptionValue, (int, tuple)):
+        raise TypeError(f"{parameter} can't be {number}: write nLevel={Level(number).name}")
+    return number
+
+
+def encode(option: Row, value: Any, lpOptionValue: Any, lpOptionLen: int | None) -> int:
     """
     Write a value into a buffer, as Winsock writes it.
 
@@ -153,7 +171,7 @@ def encode(option: Row, value: Any, lpOptionValue: Any, lpOptionLen: Any) -> int
     return len(raw)
 
 
-def decode(option: Row, lpOptionValue: Any, nOptionLen: Any) -> bool | int | LINGER:
+def decode(option: Row, lpOptionValue: Any, nOptionLen: int | None) -> bool | int | LINGER:
     """
     Read the value that a program sets: a bool, an int, a L{LINGER} or pair, or the bytes that C++ would pass.
 
@@ -161,9 +179,8 @@ def decode(option: Row, lpOptionValue: Any, nOptionLen: Any) -> bool | int | LIN
     @raise TypeError: of another type.
     @raise Rejected: C{WSAEFAULT}, too short for the option.
     """
-    length = None if nOptionLen is None else integer(nOptionLen, "nOptionLen")
     least = 1 if option.type == BOOL else option.size
-    if length is not None and length < least:
+    if nOptionLen is not None and nOptionLen < least:
         raise Rejected(WSAError.WSAEFAULT)
     if option.type == LINGERING:
         if isinstance(lpOptionValue, tuple):
@@ -171,7 +188,7 @@ def decode(option: Row, lpOptionValue: Any, nOptionLen: Any) -> bool | int | LIN
                 raise TypeError("lpOptionValue must be a LINGER or a pair (l_onoff, l_linger)")
             onoff, seconds = (integer(part, "lpOptionValue") for part in lpOptionValue)
         else:
-            raw = bytes(_bytes(lpOptionValue, length, least, "a LINGER, a pair (l_onoff, l_linger) or a buffer"))
+            raw = bytes(_bytes(lpOptionValue, nOptionLen, least, "a LINGER, a pair (l_onoff, l_linger) or a buffer"))
             onoff, seconds = int.from_bytes(raw[:2], "little"), int.from_bytes(raw[2:4], "little")
         return LINGER(onoff & 0xFFFF, seconds & 0xFFFF)
     if isinstance(lpOptionValue, int):
@@ -179,7 +196,7 @@ def decode(option: Row, lpOptionValue: Any, nOptionLen: Any) -> bool | int | LIN
         # The int that C++ would make of it; of an option that is one byte long Winsock looks at one byte of that.
         raw = (lpOptionValue & 0xFFFFFFFF).to_bytes(4, "little")
     else:
-        raw = bytes(_bytes(lpOptionValue, length, least, "an int or a buffer"))
+        raw = bytes(_bytes(lpOptionValue, nOptionLen, least, "an int or a buffer"))
     number = int.from_bytes(raw[: option.size], "little", signed=option.type == INT)
     return bool(number) if option.type == BOOL else number
 

@@ -59,7 +59,13 @@ class CAsyncSocketClientEndpoint(TCP4ClientEndpoint):
 def _description(args: tuple[str, ...], kwargs: Mapping[str, str]) -> str:
     """
     The description that was taken apart into these.
+
+    @raise ValueError: a part of it has a NUL inside.  The system would take what stands before it for a path or an
+        address; only the first character of a path can be one, in Linux' abstract namespace.
     """
+    for value in (*args, *kwargs.values()):
+        if "\0" in value[1:]:
+            raise ValueError(f"{value!r}: expected no NUL")
     named = [f"{quoteStringArgument(name)}={quoteStringArgument(value)}" for name, value in kwargs.items()]
     return ":".join([*map(quoteStringArgument, args), *named])
 

@@ -16,9 +16,9 @@ from twisted_casync._sockaddr import ANY, SockAddr
 from twisted_casync.testing._faults import Scripted
 from twisted_casync.testing._mailway import MailWay
 from twisted_casync.testing._post import Post
-from twisted_casync.winsock import AF_INET, SOCK_DGRAM, WSAError, errnoFromError
+from twisted_casync.winsock import AF_INET, SOCK_DGRAM, WSAError, errnoFromError, errorFromErrno
 
-__all__ = ["Mailbox"]
+__all__ = ["Mailbox", "addressed"]
 
 _SNDBUF = (socket.SOL_SOCKET, socket.SO_SNDBUF)
 _RCVBUF = (socket.SOL_SOCKET, socket.SO_RCVBUF)
@@ -60,7 +60,7 @@ class Mailbox(Conduit):
     type: ClassVar[int] = SOCK_DGRAM
 
     def __init__(self, network: _Net, family: int) -> None:
-        super().__init__(network, _addressed(family, (ANY[family], 0)))
+        super().__init__(network, addressed(family, (ANY[family], 0)))
         self.scripted = Scripted()
         self.out = MailWay(network, self, network.delay)
         self.peer: SockAddr | None = None
@@ -143,7 +143,7 @@ class Mailbox(Conduit):
         C{bind(2)}.
         """
         self.mayFail("Bind")
-        self._asked = self._network.post.bind(self, _addressed(self.family, address))
+        self._asked = self._network.post.bind(self, addressed(self.family, address))
         self.named(self._asked)
 
     def connect(self, address: SockAddr) -> None:
@@ -153,11 +153,21 @@ class Mailbox(Conduit):
         @raise OSError: C{EACCES}, only who has C{SO_BROADCAST} has all for a peer.
         """
         self.mayFail("Connect")
-        peer = _addressed(self.family, address)
+        peer = addressed(self.family, address)
         self._network.post.permit(self, peer)
         self._named()
         self.named(self._network.post.sourceOf(self, peer))
         self.peer = peer
+
+    def connect_ex(self, address: SockAddr) -> int:
+        """
+        The same, with the C{errno} of a failure as its result.
+        """
+        try:
+            self.connect(address)
+        except OSError as error:
+            return errnoFromError(errorFromErrno(error.errno))
+        return 0
 
     def dissolve(self) -> None:
         """
@@ -192,7 +202,7 @@ class Mailbox(Conduit):
         @return: how many bytes it was.
         @raise OSError: as there.
         """
-        to = _addressed(self.family, where[-1])
+        to = addressed(self.family, where[-1])
         if not to[1]:
             raise failing(WSAError.WSAEINVAL)
         return self._sent(data, to)
@@ -245,7 +255,7 @@ class Mailbox(Conduit):
         self._network.gone(self)
 
 
-def _addressed(family: int, address: SockAddr) -> SockAddr:
+def addressed(family: int, address: SockAddr) -> SockAddr:
     """
     An address as the socket module writes those of its family.
     """

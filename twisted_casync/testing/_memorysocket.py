@@ -17,6 +17,7 @@ from twisted_casync._readiness import READABLE
 from twisted_casync._sockaddr import ANY, SockAddr
 from twisted_casync._stream import Stream
 from twisted_casync.testing._faults import Scripted
+from twisted_casync.testing._mailbox import addressed
 from twisted_casync.testing._way import Way
 from twisted_casync.winsock import WSAError, errnoFromError
 
@@ -82,7 +83,7 @@ class MemorySocket(Stream):
     def __init__(self, network: Net, family: int) -> None:
         self._family = family
         self.out = Way(network, self, network.delay)
-        super().__init__(self.out, network, (ANY[family], 0))
+        super().__init__(self.out, network, addressed(family, (ANY[family], 0)))
         self._network = network
         # Neither connected nor about to be.
         self.lose()
@@ -202,7 +203,7 @@ class MemorySocket(Stream):
         C{bind(2)}.
         """
         self.mayFail("Bind")
-        self._bound = self._network.bind(self, address)
+        self._bound = self._network.bind(self, addressed(self._family, address))
         self.named(self._bound)
 
     def listen(self, backlog: int) -> None:
@@ -234,7 +235,7 @@ class MemorySocket(Stream):
         if code is not None:
             return errnoFromError(code)
         self.connecting()
-        self._network.knock(self, address)
+        self._network.knock(self, addressed(self._family, address))
         return errnoFromError(WSAError.WSAEWOULDBLOCK)
 
     def sendBuffer(self) -> int:

@@ -81,7 +81,8 @@ class Post:
         name = box.getsockname()
         if not isEmpty(name):
             return name
-        return (_LOOPBACK if _isBroadcast(to) else to[0], *name[1:])
+        # Of IPv6 its flow is nobody's, and its scope that of the address.
+        return (_LOOPBACK if _isBroadcast(to) else to[0], *name[1:3], *to[3:])
 
     # -- datagrams
 
