@@ -15,10 +15,15 @@ from types import TracebackType
 
 import pytest
 
+import twisted
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 # Seconds that anything which should happen soon may take on a loaded machine.
 PATIENCE = 120.0
+
+# The status with which twistd ends after a bad command line: before Twisted 26.10 it was that of success.
+BAD_USAGE = int(tuple(map(int, twisted.__version__.split(".")[:2])) >= (26, 10))
 
 
 def environment() -> dict[str, str]:

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from _clients import connect, fill, pattern, read, readAll, run, stopped, urgentByte
-from _twistd import PATIENCE, Child, client, twistd
+from _twistd import BAD_USAGE, PATIENCE, Child, client, twistd
 
 from twisted_casync.services._target import Target
 from twisted_casync.services.forward import ForwardOptions
@@ -457,7 +457,7 @@ def test_bad_targets(text: str) -> None:
 )
 def test_a_bad_command_line_says_what_was_expected(arguments: tuple[str, ...], answer: str) -> None:
     with twistd("forward", *arguments) as child:
-        assert child.wait() == 1
+        assert child.wait() == BAD_USAGE
         assert answer in "\n".join(child.lines)
         assert "Traceback" not in "\n".join(child.lines)
 

@@ -19,7 +19,7 @@ from _awaited import played
 from _memory import connection, memoryReactor, turn
 from _reactors import must
 from _streams import LOCALHOST, accepted, listening, peerOf, portOf, refusingPort, reset
-from _twistd import PATIENCE, client, environment, script, twistd
+from _twistd import BAD_USAGE, PATIENCE, client, environment, script, twistd
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.logger import capturedLogs
@@ -372,7 +372,7 @@ def refused(*arguments: str, env: dict[str, str] | None = None) -> str:
     result = subprocess.run(
         command, env=env or environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
-    assert result.returncode == 1
+    assert result.returncode == BAD_USAGE
     return (result.stdout + result.stderr).strip().splitlines()[-1]
 
 
@@ -405,7 +405,7 @@ def test_a_missing_extra_is_named() -> None:
         timeout=PATIENCE,
         check=False,
     )
-    assert result.returncode == 1
+    assert result.returncode == BAD_USAGE
     assert "--metrics needs prometheus_client: pip install 'twisted_casync[metrics]'" in result.stdout + result.stderr
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from _tls import LOCALHOST, identity
-from _twistd import PATIENCE, Child, environment, script, twistd
+from _twistd import BAD_USAGE, PATIENCE, Child, environment, script, twistd
 from twisted.internet.error import CannotListenError
 
 from twisted_casync.services import AsyncSocketService, ObservedService
@@ -190,5 +190,5 @@ def test_a_program_that_starts_a_service_gets_the_error(taken: int) -> None:
 )
 def test_a_bad_value_is_told_with_its_option(arguments: str, complaint: str) -> None:
     with twistd(*arguments.split()) as child:
-        assert child.wait() == 1
+        assert child.wait() == BAD_USAGE
         assert child.lines[-1].endswith(f": {complaint}")
