@@ -35,8 +35,8 @@ LONGEST: Final = 0.02
 SLICE: Final = 8
 """How many sockets a turn tells in any case, and after how many the clock is looked at, where they take their time."""
 
-STRIDE: Final = 32
-"""After how many sockets the clock is looked at otherwise: that costs a thirtieth of a message."""
+STRIDE: Final = 16
+"""After how many sockets the clock is looked at otherwise: a look costs a twentieth of a message."""
 
 ROUNDS: Final = 32
 """
