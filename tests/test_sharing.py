@@ -26,6 +26,7 @@ from twisted_casync import (
     WSAEADDRINUSE,
     WSAEINVAL,
 )
+from twisted_casync._sockaddr import ANY
 from twisted_casync.winsock import IPV6_V6ONLY
 
 kinds = pytest.mark.parametrize("kind", [SOCK_STREAM, SOCK_DGRAM], ids=["stream", "datagram"])
@@ -198,7 +199,7 @@ def test_exclusive_use_of_all_addresses_is_not_had_where_one_is_taken(idle: Any,
 @kinds
 def test_exclusive_use_of_one_address_leaves_the_others(idle: Any, kind: int) -> None:
     one = opened(idle, kind, AF_INET, SO_EXCLUSIVEADDRUSE)
-    must(one.Bind(0, LOCALHOST))
+    must(one.Bind(freePort(kind), LOCALHOST))
     must(opened(idle, kind).Bind(portOf(one)))
     must(opened(idle, kind, AF_INET, SO_EXCLUSIVEADDRUSE).Bind(portOf(one), "127.0.0.2"))
 
@@ -210,8 +211,8 @@ def test_exclusive_use_of_one_address_leaves_the_others(idle: Any, kind: int) ->
 def shared(request: pytest.FixtureRequest, idle: Any) -> Iterator[tuple[list[Recorder], int]]:
     options = [SO_REUSEADDR] if request.param.startswith("one") else []
     one, other = (opened(idle, SOCK_STREAM, AF_INET, *options) for _ in range(2))
-    must(one.Bind(0, LOCALHOST) and one.Listen())
-    port = portOf(one)
+    port = freePort()
+    must(one.Bind(port, LOCALHOST) and one.Listen())
     must(other.Bind(port, LOCALHOST if options else None) and other.Listen())
     yield [one, other], port
 
@@ -226,6 +227,34 @@ def test_another_program_gets_no_share(shared: tuple[list[Recorder], int], reuse
         with pytest.raises(OSError, match="in use"):
             stranger.bind((host, shared[1]))
             stranger.listen()
+
+
+def _leaveInTimeWait(listener: socket.socket) -> None:
+    with listener, socket.create_connection(listener.getsockname()[:2]) as client:
+        # The end that closes first is the one that waits.
+        listener.accept()[0].close()
+        assert client.recv(1) == b""
+
+
+@pytest.mark.parametrize("busy", ["TIME_WAIT", "a listener"])
+@families
+def test_nor_does_it_where_the_other_family_has_the_port(idle: Any, family: int, loopback: str, busy: str) -> None:
+    otherFamily, otherLoopback = (AF_INET, LOCALHOST) if family == AF_INET6 else (AF_INET6, "::1")
+    port = freePort()
+    with socket.socket(otherFamily) as other:
+        other.bind((otherLoopback, port))
+        other.listen()
+        if busy == "TIME_WAIT":
+            _leaveInTimeWait(other)
+        one, wide = opened(idle, SOCK_STREAM, family), opened(idle, SOCK_STREAM, family)
+        must(one.Bind(port, loopback) and one.Listen())
+        must(wide.Bind(port) and wide.Listen())
+        for host in (loopback, ANY[family]):
+            with socket.socket(family) as stranger:
+                stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                with pytest.raises(OSError, match="in use"):
+                    stranger.bind((host, port))
+                    stranger.listen()
 
 
 def test_a_further_socket_of_the_program_is_told_that_the_address_is_in_use(

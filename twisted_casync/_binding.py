@@ -29,7 +29,10 @@ __all__ = ["bind", "dissolve", "listen"]
 _REUSEADDR: Final = (socket.SOL_SOCKET, socket.SO_REUSEADDR)
 _REUSEPORT: Final = (socket.SOL_SOCKET, socket.SO_REUSEPORT)
 _V6ONLY: Final = (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
-_LOOPBACKS: Final = ((AF_INET6, "::1"), (AF_INET, "127.0.0.1"))
+_FREEBIND: Final = (socket.IPPROTO_IPV6, 78)
+"""Bind to an address that is not this machine's (ipv6(7)); the C{socket} module has no name for it."""
+_UNUSED: Final = ((AF_INET6, "100::1"), (AF_INET, "127.255.255.254"))
+"""Addresses that nobody has a socket at: of IPv6 one that leads nowhere (RFC 6666)."""
 
 
 def bind(owner: Any, address: SockAddr) -> None:
@@ -159,11 +162,12 @@ def _reserve(port: int) -> None:
     one gets it that would not (C{inet_csk_update_fastreuse()}).  One does: in the other family, where nobody minds.
     Where the wildcards of both families are taken none can; then a program of the same user that says so can share it.
     """
-    for family, loopback in _LOOPBACKS:
+    for family, host in _UNUSED:
         with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as other:
             if family == AF_INET6:
                 other.setsockopt(*_V6ONLY, 1)
-            other.bind((loopback, port))
+                other.setsockopt(*_FREEBIND, 1)
+            other.bind((host, port))
             return
 
 
