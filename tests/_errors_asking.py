@@ -35,9 +35,13 @@ from twisted_casync import (
 
 UNSUPPORTED = (
     "The option is none of the reference's table, or not of this type of socket: `SO_BROADCAST` is for datagrams only, "
-    "{}`SO_DONTLINGER`, `SO_KEEPALIVE`, `SO_LINGER`, `SO_OOBINLINE` for streams only."
+    "{}`SO_DONTLINGER`, `SO_KEEPALIVE`, `SO_LINGER`, `SO_OOBINLINE` for streams only. Or `nLevel` is another level "
+    "than the option's."
 )
-NO_LEVEL = "`nLevel` is not `SOL_SOCKET` (Winsock's number 0xFFFF, not the `socket` module's), nor `IPPROTO_TCP`."
+NO_LEVEL = (
+    "`nLevel` is none of `SOL_SOCKET` (Winsock's number 0xFFFF, not the `socket` module's), `IPPROTO_TCP`, "
+    "`IPPROTO_IP` and `IPPROTO_IPV6`."
+)
 
 # -- names
 

@@ -371,6 +371,10 @@ MISPLACED: dict[str, tuple[Callable[[CAsyncSocket], Any], str]] = {
         lambda one: one.SendTo(b"data", 4, (LOCALHOST, 7), MSG_DONTROUTE),
         "nSockAddrLen can't be MSG_DONTROUTE: write nFlags=MSG_DONTROUTE",
     ),
+    "a flag for a host": (
+        lambda one: one.SendTo(b"data", 4, 7, MSG_DONTROUTE),
+        "lpszHostAddress can't be MSG_DONTROUTE: write nFlags=MSG_DONTROUTE",
+    ),
     "an event for a direction": (
         lambda one: one.ShutDown(FD_WRITE),
         "nHow can't be FD_WRITE: write lEvent=FD_WRITE",
@@ -395,7 +399,7 @@ def test_a_constant_in_the_place_of_another_parameter_is_a_type_error(
     """
     with reactorOf("epoll-window") as reactor:
         # Of a stream a SendTo ignores the address.
-        one = opened(reactor, AF_INET, SOCK_DGRAM if words.startswith("nSockAddrLen") else SOCK_STREAM)
+        one = opened(reactor, AF_INET, SOCK_DGRAM if words.startswith(("nSockAddrLen", "lpsz")) else SOCK_STREAM)
         with pytest.raises(TypeError) as caught:
             call(one)
         assert str(caught.value) == words

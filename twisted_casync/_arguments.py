@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from .winsock import Command, Event, IPOption, IPv6Option, Level, MessageFlag, Option, TCPOption, WSAError
 
-__all__ = ["Rejected", "filled", "integer", "sent", "unmade"]
+__all__ = ["Rejected", "filled", "inPlace", "integer", "sent", "unmade"]
 
 
 _PLACES: Final[dict[type, tuple[str, ...]]] = {
@@ -56,14 +56,14 @@ def integer(value: Any, parameter: str) -> int:
     """
     if type(value) is int:
         return value
-    _inPlace(value, parameter)
+    inPlace(value, parameter)
     try:
         return operator.index(value)
     except TypeError:
         raise TypeError(f"{parameter} must be an int, not {type(value).__name__}") from None
 
 
-def _inPlace(value: Any, parameter: str) -> None:
+def inPlace(value: Any, parameter: str) -> None:
     """
     @raise TypeError: C{value} is a constant that is for another parameter.
     """
@@ -78,7 +78,7 @@ def _view(value: Any, parameter: str) -> memoryview:
     try:
         return memoryview(value).cast("B")
     except (TypeError, BufferError, ValueError):
-        _inPlace(value, parameter)
+        inPlace(value, parameter)
         # ValueError: a memoryview that was released.
         raise TypeError(f"{parameter} must be a contiguous buffer of bytes, not {type(value).__name__}") from None
 

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 
 from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address, UNIXAddress
 
-from ._arguments import Rejected, integer
+from ._arguments import Rejected, inPlace, integer
 from .winsock import WSAError
 
 __all__ = [
@@ -111,6 +111,7 @@ def named(family: int, host: str, port: int, parameter: str) -> SockAddr | HostN
     @raise Rejected: C{WSAEAFNOSUPPORT}, the address is of another family; for a UNIX socket as L{_path} says.
     """
     if not isinstance(host, str):
+        inPlace(host, parameter)
         raise TypeError(f"{parameter} must be a str, not {type(host).__name__}")
     if family == UNIX:
         return _path(host)
