@@ -98,6 +98,7 @@ def _connect(world: Any, one: Any, command: Command) -> None:
         one.heard.discard("OnSend")
     else:
         # Nothing tells when the class finds how it has ended, where that is not selected.
+        one.looksUp = byName is not None
         one.stage, one.heard = "connecting" if "OnConnect" in one.selected else "unknown", set()
 
 
@@ -220,8 +221,9 @@ def _assign(world: Any, one: Any, command: Command) -> None:
     other = world.subject(command.argument(1))
     if not other.isOpen and other.Assign(one):
         certain = one.stage in ("connected", "listening", "datagram") or (
-            # Of an attempt that has succeeded the class may know that already.
-            one.stage == "connecting" and not isinstance(one, WaitingSubject) and not one.hasPeer()
+            # Of an attempt that has succeeded the class may know that already; and the answer to who looks a name up
+            # goes to that one.
+            one.stage == "connecting" and not (one.looksUp or isinstance(one, WaitingSubject) or one.hasPeer())
         )
         other.begin(one.stage if certain else "another's", set(one.selected))
         other.shut, other.broken = set(one.shut), one.broken

@@ -71,6 +71,7 @@ class _Told:
     @ivar aborted: it is to be told of its abort.
     @ivar broken: it was told that its connection is lost.
     @ivar accepted: who was accepted last in the present OnAccept.
+    @ivar looksUp: it was to connect to a name last.
     @ivar once: what it does the next times that it is told.
     @ivar standing: what it does at any other time.
     """
@@ -82,6 +83,7 @@ class _Told:
         self.standing: dict[str, HandlerRule] = {}
         self.aborted = False
         self.accepted: Any = None
+        self.looksUp = False
         self.begin("unconnected", set())
         self.isOpen = False
 
