@@ -91,6 +91,21 @@ pump
     "attached-when-it-was-reset": f"{_CONNECTED}reset A\nmove X0 X0\npump\n",
     "attached-again-in-onclose": f"once X0 OnClose: move X0 X0\n{_CONNECTED}shutdown X0 sends\nclose A\npump\n",
     "words-behind-an-urgent-byte-at-the-end": f"{_CONNECTED}send A urgent\nsend A 5\nclose A\npump\n",
+    "data-is-left-by-the-onclose-of-a-reset": """\
+create L
+listen L
+create A
+create B
+on L OnAccept: accept L
+connect A L
+connect B L
+pump
+once A OnReceive: recv A 1000; reset X1
+once B OnClose: recv B 1 PEEK
+send X0 1
+send X1 1
+pump
+""",
     # Turns without end.
     "urgent-byte-of-a-connection-that-was-reset": _CONNECTED
     + """\

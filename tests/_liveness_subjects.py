@@ -177,9 +177,11 @@ class _Told:
         if bits & URGENT and not dead:
             receiving.add("OnOutOfBandData")
         holds = self._possible(receiving, {"OnSend"} if bits & WRITABLE and not dead else set())
-        # The end waits for the data before it, where somebody is told of that; a reset waits for nothing.
-        waits = more and "OnReceive" in self.selected and "receives" not in self.shut
-        if bits & FAILED or (bits & (ENDED | HUNG_UP) and not waits):
+        # The end waits for the data before it, where somebody is told of that, as long as this object has not received,
+        # also where a duplicate has; a reset waits for nothing.
+        waits = (more or "OnReceive" in self.heard) and "OnReceive" in self.selected and "receives" not in self.shut
+        # What comes behind both ends of the stream is no news.
+        if (bits & FAILED and "sends" not in self.shut) or (bits & (ENDED | HUNG_UP) and not waits):
             holds.add("OnClose")
         # Only a reset hangs up what this side has not ended: whoever waits to send is told, after OnClose(0) too.
         if dead and "sends" not in self.shut and not self.broken and "OnSend" in self.selected - self.heard:

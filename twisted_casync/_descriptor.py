@@ -280,8 +280,8 @@ class SocketDescriptor(Failing, Holding):
         if self._as_fast and not known and INTEREST[rules.enabled] == self._as_interest:
             # Registered for just that already, and nothing is known that no poller would say again.
             return
-        if told & rules.enabled or (told & OOB and self._as_ended):
-            # In the latter case there may be data behind the urgent byte, of which no poller tells.
+        if told & rules.enabled or (told and self._as_ended and rules.enabled & READ):
+            # Then there may be data of which no poller tells: behind an urgent byte, or left by a handler.
             self._as_rearm()
         else:
             self._as_settle()
