@@ -70,6 +70,9 @@ class Run:
         if self._child.poll() is None:
             self._child.kill()
             self._child.communicate()
+        elif self._child.stdout is not None:
+            # It ended before anybody has asked what it said.
+            self._child.stdout.close()
 
 
 def differing(report: str) -> list[str]:
