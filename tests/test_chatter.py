@@ -240,14 +240,14 @@ def test_who_comes_late_is_told_all_that_is_kept_however_much_it_is(chatServer: 
     """In several messages: one would pass the limits of a client."""
     texts = [f"{n:04}".ljust(100, ".") for n in range(400)]
     first, late = Chatter(chatServer, "marge"), Chatter(chatServer, "bart")
-    with closing(first.input), closing(first.output):
+    with first.process:
         for text in texts:
             first.say(text)
         assert [first.hear() for _ in texts] == [f"marge: {text}" for text in texts]
         late.say("hi")
         assert [late.hear() for _ in range(len(texts) + 1)] == [*(f"marge: {text}" for text in texts), "bart: hi"]
         assert late.leave()[0] == 0
-    assert first.process.wait(LIMIT) == 0
+    assert first.process.returncode == 0
 
 
 def test_a_client_whose_output_is_not_read_for_a_while_loses_nothing(chatServer: Server) -> None:
