@@ -7,7 +7,11 @@ sockets.  The names in C{columns} are the sockets that a diagram shows.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import socket
+import sys
+import termios
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +41,8 @@ _PORT = 7007
 """The port that a page shows for that of the server, which was chosen by the system."""
 _CLIENTS_PORT = 50123
 """The same for the other end."""
+_UNSENT = 0x894B
+"""C{SIOCOUTQNSD}: the bytes that a connection has not sent yet; C{TIOCOUTQ} counts those on their way too (tcp(7))."""
 
 Handlers = Mapping[str, Callable[[Any], object]]
 
@@ -256,6 +262,19 @@ async def _refused(stage: Stage) -> None:
     await stage.rest()
 
 
+def _arrived(sender: Any) -> None:
+    """
+    Wait until nothing that was sent is on its way: on a busy machine Linux goes on moving it to the peer's buffer after
+    C{send} has returned, and there would be room again without a Receive of the peer's.
+    """
+    while _queued(sender, termios.TIOCOUTQ) != _queued(sender, _UNSENT):
+        os.sched_yield()
+
+
+def _queued(sender: Any, request: int) -> int:
+    return int.from_bytes(fcntl.ioctl(sender.fileno(), request, bytes(4)), sys.byteorder)
+
+
 @_course("client", "server")
 async def _would_block(stage: Stage) -> None:
     chunk = bytes(4096)
@@ -274,7 +293,7 @@ async def _would_block(stage: Stage) -> None:
     server.AsyncSelect(0)
     stage.cut()
     while client.Send(chunk) > 0:
-        pass
+        _arrived(client)
     await stage.rest()
     while _receive(server):
         pass
