@@ -342,12 +342,28 @@ def test_an_awaited_socket_has_options_of_all_levels_too(idle: Any) -> None:
     assert one.GetSockOpt(SO_DEBUG) is False
 
 
-@pytest.mark.parametrize("level", [1, 17, -1, 0xFFFE, 2**40])
-def test_a_level_that_is_none_is_invalid(idle: Any, level: int) -> None:
+@pytest.mark.parametrize("option", [SO_KEEPALIVE, TCP_NODELAY, socket.SO_KEEPALIVE])
+@pytest.mark.parametrize("level", [socket.SOL_SOCKET, True])
+def test_the_socket_modules_number_of_a_level_is_a_type_error_that_says_what_to_write(
+    idle: Any, option: int, level: int
+) -> None:
+    one = opened(idle)
+    words = "^nLevel must be a level of twisted_casync, not the number 1: write nLevel=SOL_SOCKET$"
+    with pytest.raises(TypeError, match=words):
+        one.GetSockOpt(option, None, None, level)
+    with pytest.raises(TypeError, match=words):
+        one.SetSockOpt(option, True, nLevel=level)
+    assert one.GetSockOpt(SO_KEEPALIVE) is False
+
+
+@pytest.mark.parametrize("level", [17, -1, 0xFFFE, 2**40])
+def test_a_number_that_is_no_level_is_invalid(idle: Any, level: int) -> None:
     one = opened(idle)
     assert refused(one.GetSockOpt(SO_KEEPALIVE, None, None, level), WSAError.WSAEINVAL)
     SetLastError(0)
     assert refused(one.SetSockOpt(SO_KEEPALIVE, 1, None, level), WSAError.WSAEINVAL)
+    with pytest.raises(TypeError, match=f"^nOptionName .* number {socket.SO_KEEPALIVE}: write SO_KEEPALIVE$"):
+        one.SetSockOpt(socket.SO_KEEPALIVE, 1, None, level)
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=label)

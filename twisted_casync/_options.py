@@ -93,6 +93,8 @@ _EXCLUDES: Final[dict[int, Option]] = {
 """The options that can't be switched on while another is."""
 
 _LEVELS: Final = tuple(int(level) for level in Level)
+_FOREIGN_LEVELS: Final = {number: level for level in Level if (number := getattr(socket, level.name)) != level}
+"""The levels whose number in the C{socket} module is not Winsock's, by that number."""
 _NO_SIZES: Final = (int(Level.IPPROTO_TCP), int(Level.IPPROTO_IPV6), int(Level.SOL_SOCKET))
 """The numbers of levels, the C{socket} module's too, that are the size of no type."""
 _OPTIONS: Final[tuple[LevelOption, ...]] = (*Option, *TCPOption, *IPOption, *IPv6Option)
@@ -103,11 +105,14 @@ def row(nOptionName: Any, nLevel: Any, kind: int) -> Row:
     @param nOptionName: one of the constants of L{winsock}.
     @param nLevel: a level; L{None} for that of the option.
     @param kind: the type of the socket, C{SOCK_STREAM} or C{SOCK_DGRAM}.
-    @raise Rejected: C{WSAEINVAL} for a level that there is none, C{WSAENOPROTOOPT} for an option that is of another
+    @raise Rejected: C{WSAEINVAL} for a number that is no level, C{WSAENOPROTOOPT} for an option that is of another
         level, that is in neither table or that this type of socket does not have.
-    @raise TypeError: C{nOptionName} is a number.
+    @raise TypeError: C{nOptionName} is a number, or C{nLevel} is the C{socket} module's number of a level.
     """
     level = None if nLevel is None else integer(nLevel, "nLevel")
+    if level in _FOREIGN_LEVELS:
+        meant = _FOREIGN_LEVELS[level].name
+        raise TypeError(f"nLevel must be a level of twisted_casync, not the number {level}: write nLevel={meant}")
     if not isinstance(nOptionName, LevelOption):
         raise _numbered(integer(nOptionName, "nOptionName"), level)
     if level is None:
@@ -122,12 +127,13 @@ def row(nOptionName: Any, nLevel: Any, kind: int) -> Row:
 
 def _numbered(number: int, level: int | None) -> TypeError:
     """
-    What is wrong with the number of an option: the C{socket} module has the platform's numbers, which are those of
-    other options in Winsock.
+    The error for the number of an option: the C{socket} module has the platform's numbers, and most of them are other
+    options in Winsock.
 
     @param level: the level that was given with it.
+    @return: it names the options that the program can have meant.
     """
-    known = [option for option in _OPTIONS if level is None or level == option.level]
+    known = [option for option in _OPTIONS if level not in _LEVELS or level == option.level]
     meant = [option.name for option in known if getattr(socket, option.name, None) == number or option == number]
     choice = " or ".join(meant) if meant else "one of " + ", ".join(option.name for option in known)
     return TypeError(f"nOptionName must be an option of twisted_casync, not the number {number}: write {choice}")

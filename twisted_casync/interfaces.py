@@ -304,7 +304,8 @@ class IAsyncSocket(IAsyncSocketNotifications):
             other options in Winsock.
         @param lpOptionValue: None, or a writable buffer for the value in Winsock's layout, little endian.
         @param lpOptionLen: how much room of that buffer there is, in bytes.
-        @param nLevel: SOL_SOCKET; IPPROTO_TCP for TCP_NODELAY; None for the option's own.
+        @param nLevel: SOL_SOCKET; IPPROTO_TCP for TCP_NODELAY; None for the option's own. SOL_SOCKET of the socket
+            module is a TypeError.
         @return: without a buffer a bool, an int (SO_RCVBUF and SO_SNDBUF in bytes; SO_ERROR a code, cleared
             by reading it) or a LINGER (l_linger in seconds); with one the number of bytes written; None after
             a failure.
@@ -446,7 +447,7 @@ class IAsyncSocket(IAsyncSocketNotifications):
         @param lpOptionValue: a bool, an int (SO_RCVBUF and SO_SNDBUF in bytes), a LINGER or a pair (on or
             off, seconds); or a buffer with the value in Winsock's layout, little endian.
         @param nOptionLen: how much of that buffer, in bytes.
-        @param nLevel: SOL_SOCKET; IPPROTO_TCP for TCP_NODELAY; None for the option's own.
+        @param nLevel: SOL_SOCKET; IPPROTO_TCP for TCP_NODELAY; None for the option's own, as for GetSockOpt.
         @return: True or False.
             Errors: WSAEFAULT (nOptionLen), WSAEINVAL (nLevel; SO_REUSEADDR and SO_EXCLUSIVEADDRUSE both on),
             WSAENETRESET, WSAENOTCONN, WSAENOPROTOOPT (no such option; SO_BROADCAST of a stream; SO_DONTLINGER,
