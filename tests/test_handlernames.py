@@ -37,7 +37,7 @@ SLIPS = {
     "OnAccept": "OnAcept OnAccpet OnAcccept OnAccet OnAcceppt onAccept on_accept ONACCEPT On_Accept OnAccetp",
     "OnConnect": "OnConect OnConnct OnConnnect OnConenct OnConnecct OnConmect onConnect on_connect Onconnect",
     "OnReceive": "OnRecieve OnReceve OnRecive OnReceeive OnRecevie OnReceibe OnReiceve OnReciev onReceive on_receive",
-    "OnSend": "OnSned OnSedn OnSeend OnSendd onSend on_send ONSEND",
+    "OnSend": "OnSned OnSnd OnSedn OnSeend OnSendd onSend on_send ONSEND",
     "OnOutOfBandData": "OnOutOfBand OnOutofBandData OnOutOfBandDate OnOutOfBandDta onOutOfBandData OnOutOfBnadData",
     "OnClose": "OnColse OnClos OnCloes OnClosse OnClsoe onClose on_close Onclose",
 }
@@ -49,6 +49,7 @@ def test_a_slip_is_told_of(handler: str, name: str) -> None:
 
 
 WORDS = """
+    OnRetrieve OnRelieve OnDeceive
     OnRecv OnReceived OnReceiving OnReceiver OnReceives OnReceiveFrom OnRead OnReady OnRelease OnReceipt OnData
     OnSent OnSends OnSender OnSending OnSendTo OnEnd OnSeed OnSpend OnSuspend OnSand OnTend OnSync
     OnClosed OnCloser OnClosing OnClone OnLose OnLost OnClosure OnChoose OnChosen OnCloseAll OnDispose
@@ -104,7 +105,9 @@ def test_a_style_of_the_program_beside_the_handlers_is_no_slip() -> None:
     base = type("Base", (CAsyncSocket,), {"OnReceive": method})
     assert told("onReceive", OnReceive=method) == []
     assert told("on_receive", base) == []
-    # But two names for one thing are.
+    # A second name beside the right one.
+    assert told("OnRecieve", OnReceive=method) == []
+    # In a class of its own it is one.
     assert told("OnRecieve", base) == ["Chat.OnRecieve is never called; did you mean OnReceive?"]
 
 

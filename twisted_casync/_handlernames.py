@@ -1,9 +1,9 @@
 """
-A method whose name is nearly that of a handler, which nobody would ever call.
+Warns of a method whose name is a misspelt handler's: nothing would ever call it.
 
-Closeness alone would take real names for mistakes: C{OnReceived}, C{OnRecv}, C{OnEnd} and C{OnAccess} are as close to
-handlers as C{OnRecieve}.  So a mistake is only what a slip of the fingers makes, and no inflection, no other word and
-no abbreviation; and only a method that the program itself does not call.
+Likeness alone does not tell a slip from another word: difflib finds C{OnReceived} (0.95) and C{OnSpend} (0.92) more
+like a handler than C{OnRecieve} (0.89) and C{OnSned} (0.83).  So the rules are those of fingers: letters in another
+order, one missing, one too many, one wrong.  A method that the program itself calls is none.
 """
 
 from __future__ import annotations
@@ -13,67 +13,48 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from types import CodeType
-from typing import Any, Final
+from typing import Any
 
 __all__ = ["isNearly", "warnOfNames"]
-
-_LONG: Final = len("OnAccept")
-_LONGER: Final = len("OnReceive")
-"""
-The shorter a name, the more words are close to it: these lengths are what a wrong letter, a further one and a missing
-one need at least.
-"""
-
-_HALVES: Final = {"OnOutOfBandData": "onoutofband"}
-"""What is half of a handler's name, and no other word."""
 
 
 def isNearly(name: str, handler: str) -> bool:
     """
-    @return: whether a name is that of a handler but for one slip: another case or underscores, letters in another
-        order, a letter that is missing, doubled, wrong or too much.
+    @return: whether a name is that of a handler but for its case, underscores and one slip.  The shorter a name, the
+        more words are like it: a short one forgives less.
     """
-    if name == handler or name.startswith("_"):
-        return False
     typed, meant = _folded(name), _folded(handler)
-    if typed == meant or typed == _HALVES.get(handler):
-        return True
-    # Fingers rarely miss a first letter; other words have another one, as OnEnd and OnLose.
-    if typed[:3] != meant[:3] or abs(len(typed) - len(meant)) > 1:
+    if name == handler:
         return False
-    lacking, added = Counter(meant), Counter(typed)
-    lacking, added = lacking - added, added - lacking
-    if not lacking:
-        # At the end a further letter inflects, unless it is the last one again.
-        return not added or _isDoubled(typed, meant) or (len(meant) >= _LONG and typed[:-1] != meant)
-    if not added:
-        return len(meant) >= _LONGER or _without(meant, typed)
-    return len(meant) >= _LONGER and sum(one != other for one, other in zip(typed, meant, strict=False)) == 1
+    if typed == meant or (typed == "onoutofband" and meant.startswith(typed)):
+        return True
+    # Fingers rarely miss a first letter; OnEnd and OnLose are other words.
+    if typed[:3] != meant[:3]:
+        return False
+    lacking, added = Counter(meant) - Counter(typed), Counter(typed) - Counter(meant)
+    match lacking.total(), added.total():
+        case ((0 | 1), 0):
+            return True
+        case 0, 1:
+            # A further letter at the end inflects: OnCloser.
+            return 2 * next(iter(added)) in typed or (len(meant) > len("OnClose") and typed[:-1] != meant)
+        case 1, 1:
+            return len(meant) > len("OnAccept") and sum(map(str.__ne__, typed, meant)) == 1
+    return False
 
 
 def _folded(name: str) -> str:
     return name.replace("_", "").casefold()
 
 
-def _without(longer: str, shorter: str) -> bool:
-    """
-    @return: whether one letter of it left out makes the other; of four letters none can be spared, as in C{OnEnd}.
-    """
-    return len(longer) > len("OnSend") and any(longer[:at] + longer[at + 1 :] == shorter for at in range(len(longer)))
-
-
-def _isDoubled(typed: str, meant: str) -> bool:
-    return any(meant[: at + 1] + meant[at:] == typed for at in range(len(meant)))
-
-
 def warnOfNames(cls: type, handlers: Iterable[str], root: type) -> None:
     """
-    Warn of the methods of a new class that nobody calls, and whose names are nearly those of handlers.
+    Warn of the methods of a new class that nothing calls, and whose names are nearly those of handlers.
 
     @param handlers: the names of all handlers.
-    @param root: what all classes of sockets extend; what one of them has was looked at when that was made.
+    @param root: the class that all classes of sockets extend.  The methods of each were looked at when it was made.
     """
-    # Of its own, or from what is mixed into it.
+    # Its own ones, and those of its mixins.
     own = [base for base in cls.__mro__ if base is cls or not issubclass(base, root)]
     defined = {name: value for base in reversed(own) for name, value in vars(base).items() if name[:2].lower() == "on"}
     for name, value in defined.items():
@@ -89,20 +70,16 @@ def _isMeant(cls: type, name: str, handler: str, root: type) -> bool:
     """
     @return: whether the program calls it, or a class of sockets has it already.
     """
-    theirs = [base for base in cls.__mro__ if base is not root and not issubclass(root, base)]
-    programs = [base for base in theirs if not _isOurs(base)]
+    theirs = [base for base in cls.__mro__ if not issubclass(root, base)]
     if any(name in vars(base) for base in theirs if base is not cls and issubclass(base, root)):
         return True
+    programs = [vars(base) for base in theirs if not base.__module__.startswith("twisted_casync.")]
     # C{on_receive}, where C{OnReceive} is there: a name of the program's own, in its own style.
-    if _folded(name) == _folded(handler) and any(handler in vars(base) for base in programs):
+    if _folded(name) == _folded(handler) and any(handler in names for names in programs):
         return True
-    used = {word for base in programs for value in vars(base).values() for word in _used(value)}
-    # getattr(self, "on_" + what) may call any of them.
+    used = {word for names in programs for value in names.values() for word in _used(value)}
+    # getattr(self, "on_" + name) may call any of them.
     return not used.isdisjoint({name, "on_", "On", "On_"})
-
-
-def _isOurs(base: type) -> bool:
-    return base.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _used(value: Any) -> Iterator[str]:
@@ -110,9 +87,9 @@ def _used(value: Any) -> Iterator[str]:
     The names and texts in the code of a method.
     """
     function = inspect.unwrap(getattr(value, "__func__", getattr(value, "fget", value)))
-    codes = [code] if isinstance(code := getattr(function, "__code__", None), CodeType) else []
-    while codes:
-        code = codes.pop()
-        yield from code.co_names
-        yield from (one for one in code.co_consts if isinstance(one, str))
-        codes += (one for one in code.co_consts if isinstance(one, CodeType))
+    codes = [getattr(function, "__code__", None)]
+    for code in codes:
+        if isinstance(code, CodeType):
+            yield from code.co_names
+            yield from (one for one in code.co_consts if isinstance(one, str))
+            codes += code.co_consts
