@@ -27,8 +27,8 @@ _PLACES: Final[dict[type, tuple[str, ...]]] = {
     Command: ("lCommand",),
 }
 """
-The parameters that each kind of constant is for.  In the place of another one it would be taken for a number that says
-something else: a flag for a length, a level too.
+The parameters that each kind of constant is for.  In the place of another parameter it would be a number with another
+meaning: a flag or a level would be a length.
 """
 
 
@@ -52,7 +52,7 @@ def unmade(one: object) -> TypeError:
 
 def integer(value: Any, parameter: str) -> int:
     """
-    @raise TypeError: C{value} is no integer, or a constant that is for another parameter.
+    @raise TypeError: C{value} is no integer, or a constant for another parameter.
     """
     if type(value) is int:
         return value
@@ -65,7 +65,7 @@ def integer(value: Any, parameter: str) -> int:
 
 def inPlace(value: Any, parameter: str) -> None:
     """
-    @raise TypeError: C{value} is a constant that is for another parameter.
+    @raise TypeError: C{value} is a constant for another parameter.
     """
     places = _PLACES.get(type(value))
     if places is not None and parameter not in places:

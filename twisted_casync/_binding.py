@@ -3,10 +3,10 @@ Names as Windows gives and takes them: which sockets can share a port, and how a
 
 Windows lets a socket bind over connections in TIME_WAIT, and lets the wildcard and a specific address share a port;
 Linux does so only among sockets that have C{SO_REUSEADDR}, and of them only one may listen.  So every TCP socket has
-that option here.  What Linux then allows and Windows does not, two sockets on the very same address, is refused here
-for the sockets of this thread; Linux itself refuses it as soon as one of them listens, whoever owns it.  What Windows
-allows and Linux does not is done with an option that the sockets have for the moment of that call only: while they had
-it any other program of the same user could take a share of the port.
+that option here.  Linux then allows two sockets on the very same address, and Windows does not: it is refused here for
+the sockets of this thread, and by Linux as soon as one of them listens.  Where Windows allows two sockets to share a
+port and Linux does not, the sockets have an option for that during the call only: as long as they have it any other
+program of the same user could take a share of the port.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _V6ONLY: Final = (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
 _FREEBIND: Final = (socket.IPPROTO_IPV6, 78)
 """Bind to an address that is not this machine's (ipv6(7)); the C{socket} module has no name for it."""
 _UNUSED: Final = ((AF_INET6, "100::1"), (AF_INET, "127.255.255.254"))
-"""Addresses that nobody has a socket at: of IPv6 one that leads nowhere (RFC 6666)."""
+"""Addresses that no socket has: in IPv6 one of the discard prefix (RFC 6666)."""
 
 
 def bind(owner: Any, address: SockAddr) -> None:
     """
     Bind a socket that has no name.
 
-    @param owner: whose it is.
+    @param owner: the object that has the socket.
     @raise Rejected: C{WSAEADDRINUSE}, C{WSAEACCES}: a socket of this thread does not share the address.
     @raise OSError: any other failure.
     """
@@ -63,15 +63,15 @@ def listen(owner: Any, backlog: int) -> None:
     """
     Let a bound socket listen.
 
-    @param owner: whose it is.
+    @param owner: the object that has the socket.
     @raise Rejected: C{WSAEADDRINUSE}: a socket of this thread does not share the address.
-    @raise OSError: it can't, for any other reason.
+    @raise OSError: any other failure.
     """
     sock = owner._as_sock
     try:
         _together(owner, sock.getsockname(), lambda: sock.listen(backlog))
     except Rejected:
-        # One that had asked for the address in Bind would have been told more.
+        # Listen has one code for each refusal; only Bind has WSAEACCES too.
         raise Rejected(WSAError.WSAEADDRINUSE) from None
 
 
@@ -95,12 +95,12 @@ def _sharing(owner: Any, address: SockAddr) -> list[socket.socket]:
 
 def _meet(sock: socket.socket, address: SockAddr, other: socket.socket, theirs: SockAddr) -> bool:
     """
-    Would both have what is sent to one of the addresses?
+    Would both sockets receive at one of the addresses?
     """
     if sock.family == other.family:
         return hostAndPort(address) == hostAndPort(theirs) or ANY[sock.family] in (address[0], theirs[0])
     six, its = (sock, address) if sock.family == AF_INET6 else (other, theirs)
-    # A socket of both families has the IPv4 port too, where it has the wildcard.
+    # At the wildcard a socket of both families has the IPv4 port too.
     return six.family == AF_INET6 and its[0] == ANY[AF_INET6] and not six.getsockopt(*_V6ONLY)
 
 
@@ -109,7 +109,7 @@ def _refusal(owner: Any, address: SockAddr, other: Any, theirs: SockAddr) -> WSA
     Windows' table ("Using SO_REUSEADDR and SO_EXCLUSIVEADDRUSE", and "Sharing Transport Addresses", Win32 and driver
     documentation), for one user's sockets.
 
-    @return: why a socket that asks for an address can't have it because of another; L{None} when it can.
+    @return: the error of a socket that asks for an address, because of another socket; L{None} when they can share.
     """
     wide, theirsIsWide = address[0] in ANY.values(), theirs[0] in ANY.values()
     if wide is not theirsIsWide:
@@ -126,7 +126,7 @@ def _together(owner: Any, address: SockAddr, call: Callable[[], None]) -> None:
     Make a call that Linux refuses where sockets share a port, and Windows does not.
 
     @raise Rejected: a socket of this thread does not share the address.
-    @raise OSError: the call fails; also because of a socket of anybody else.
+    @raise OSError: the call fails, for a socket of another program or thread too.
     """
     try:
         call()
@@ -142,7 +142,7 @@ def _together(owner: Any, address: SockAddr, call: Callable[[], None]) -> None:
 
 def _sharingFor(socks: Sequence[socket.socket], call: Callable[[], None]) -> None:
     stream = socks[0].type == SOCK_STREAM
-    # Of datagram sockets the other option would make a group, among which Linux divides what comes.
+    # With SO_REUSEPORT datagram sockets would be a group, among which Linux distributes the datagrams.
     option = _REUSEPORT if stream else _REUSEADDR
     before = [sock.getsockopt(*option) for sock in socks]
     try:
@@ -158,9 +158,10 @@ def _sharingFor(socks: Sequence[socket.socket], call: Callable[[], None]) -> Non
 
 def _reserve(port: int) -> None:
     """
-    Linux notes of a port that the last socket which got it would share it, and lets those in that say the same, until
-    one gets it that would not (C{inet_csk_update_fastreuse()}).  One does: in the other family, where nobody minds.
-    Where the wildcards of both families are taken none can; then a program of the same user that says so can share it.
+    Linux remembers of a port that the last socket bound to it has C{SO_REUSEPORT}, and lets others with that option
+    bind, until a socket without it is bound (C{inet_csk_update_fastreuse()}).  So such a socket is bound here, in the
+    other family, and closed.  Where the wildcards of both families are taken that can't be done; then a program of the
+    same user that sets C{SO_REUSEPORT} can share the port.
     """
     for family, host in _UNUSED:
         with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as other:
@@ -189,5 +190,5 @@ def dissolve(sock: socket.socket | Conduit) -> None:
         raise OSError(number, os.strerror(number))
     name = sock.getsockname()
     if name[1] != port:
-        # One that the system chose Linux takes away too (__udp_disconnect()); Windows does not.
+        # Linux takes away a port that the system chose too (__udp_disconnect()); Windows does not.
         sock.bind((name[0], port, *name[2:]))

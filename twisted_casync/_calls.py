@@ -15,7 +15,7 @@ __all__ = ["HANDLERS", "MEMBERS", "inOrder", "leftError", "seen", "setErrorAside
 
 _NOTHING: Final = memoryview(b"")
 _ASIDE: Final = WSAError.WSAVERNOTSUPPORTED
-"""No member leaves it."""
+"""A code that no member leaves."""
 
 HANDLERS: Final = ("OnAccept", "OnConnect", "OnReceive", "OnSend", "OnOutOfBandData", "OnClose")
 
@@ -48,9 +48,9 @@ def inOrder(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[A
 
 def setErrorAside() -> WSAError:
     """
-    A member is about to be called: L{leftError} tells then what it left.
+    To be called before a member, so that L{leftError} can tell the error that it leaves.
 
-    @return: the last error until now.
+    @return: the last error.
     """
     before = GetLastError()
     SetLastError(_ASIDE)
@@ -59,9 +59,9 @@ def setErrorAside() -> WSAError:
 
 def leftError(before: WSAError) -> WSAError:
     """
-    A member was called, after L{setErrorAside}.
+    To be called after a member.
 
-    @param before: what that returned; it is the last error again, if the member neither failed nor cleared it.
+    @param before: the result of L{setErrorAside}; it is the last error again where the member did not set another.
     @return: the error that the member left; C{NO_ERROR} when it left none.
     """
     code = GetLastError()

@@ -1,5 +1,5 @@
 """
-Where a datagram goes: to an address, or to a host name, which is looked up first.
+The destination of a datagram: an address, or a host name, which is looked up first.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["Destination"]
 _BLOCKED: Final = REENABLED_BY["Send that would have blocked"]
 _BROADCAST: Final = "255.255.255.255"
 _LONGEST: Final = {AF_INET: 65507, AF_INET6: 65527}
-"""The bytes of a datagram at most: what a length of 16 bits leaves beside the headers (RFC 768, 791, 8200)."""
+"""The longest datagram in bytes: a length of 16 bits, less the headers (RFC 768, 791, 8200)."""
 
 
 class Destination(SocketDescriptor):
     """
-    A descriptor that sends datagrams, each to an address of its own.
+    A descriptor that sends datagrams, each to its own destination.
     """
 
     __slots__ = ()
@@ -57,9 +57,9 @@ class Destination(SocketDescriptor):
 
     def _as_destination(self, nHostPort: Any, lpszHostAddress: Any) -> SockAddr | HostName:
         """
-        The address of a SendTo, of either overload.
+        The destination of a SendTo, from the arguments of either overload.
 
-        @raise Rejected: there is none.
+        @raise Rejected: the arguments are no address.
         """
         if isSockAddr(nHostPort):
             sized(self._as_family, lpszHostAddress, "nSockAddrLen")
@@ -81,7 +81,7 @@ class Destination(SocketDescriptor):
     @staticmethod
     def _as_sendNow(sock: socket.socket, data: bytes, flags: int, to: SockAddr) -> None:
         """
-        Send a datagram that has waited: the gate's.
+        Send a datagram that has waited.  C{Transfer} overrides it: only that has the calls that could block.
         """
         raise NotImplementedError
 
@@ -94,11 +94,11 @@ class Destination(SocketDescriptor):
         self, sock: socket.socket, view: memoryview, flags: int, to: SockAddr | HostName | None
     ) -> tuple[bool, SockAddr | None]:
         """
-        Take a datagram that can't leave yet: its name is to be looked up, or others wait before it.
+        Queue a datagram that can't leave yet: its name is to be looked up, or others wait before it.
 
         @param to: L{None} for the peer.
-        @return: whether it waits; else where to send it.
-        @raise Rejected: C{WSAEWOULDBLOCK}, too many wait; C{WSAEMSGSIZE}; C{WSAEINVAL}, there is no such name.
+        @return: whether it waits; else the address to send it to.
+        @raise Rejected: C{WSAEWOULDBLOCK}, too many wait; C{WSAEMSGSIZE}; C{WSAEINVAL}, the text can't be a host name.
         """
         queue = self._as_sendQueue(sock)
         where = queue.addressOf(to) if isinstance(to, HostName) else to
@@ -110,17 +110,17 @@ class Destination(SocketDescriptor):
         if len(view) > _LONGEST[self._as_family]:
             raise Rejected(WSAError.WSAEMSGSIZE)
         if not queue.hasRoom(len(view)):
-            # The system has room, which is no news meanwhile.
+            # The system has room all the time: FD_WRITE waits for room in the queue.
             queue.wanted = len(view)
             self._as_now &= ~WRITE
             self._as_rules.tell(WRITE)
             self._as_settle()
             raise Rejected(WSAError.WSAEWOULDBLOCK)
         if where is None:
-            # The one of now: another Connect may come first.
+            # The present peer: Connect can change it before the datagram leaves.
             where = sock.getpeername()
         if isinstance(where, HostName) and not where.port:
-            # What sendto(2) says of port 0.
+            # As sendto(2) does for port 0.
             raise Rejected(WSAError.WSAEINVAL)
         new = queue.take(bytes(view), flags, where)
         if new and isinstance(where, HostName):
@@ -130,7 +130,7 @@ class Destination(SocketDescriptor):
                 queue.giveBack()
                 raise
         if self._as_phase is UNNAMED:
-            # A socket that has sent has a name, which others can answer to.
+            # A socket that has sent is bound, so that it can be answered.
             if not sock.getsockname()[1]:
                 sock.bind((ANY[self._as_family], 0))
             self._as_phase = DATAGRAM
@@ -142,7 +142,7 @@ class Destination(SocketDescriptor):
         """
         Look a name up.
 
-        @param then: called when that is done, with whether it has an address.
+        @param then: called when the lookup has ended, with whether the name has an address.
         @raise Rejected: it can't be looked up.
         """
 
@@ -156,16 +156,14 @@ class Destination(SocketDescriptor):
 
     def _as_flushed(self, queue: SendQueue) -> None:
         """
-        Datagrams have left the queue, or never will.
+        The queue has sent datagrams, or given them up.
         """
         if self._as_queue is not queue:
             # Closed, and perhaps open again.
             return
         if queue.failure is not None and self._as_phase is not CONNECTING:
-            # OnReceive tells it, as it tells that nobody was there for a datagram.
+            # FD_READ tells it, as it tells of an unreachable port.
             self._as_taken = self._as_note(queue.failure)
-        if queue.isIdle() and self._as_rules.possible & WRITE and self._as_phase is DATAGRAM:
-            self._as_sending = self._as_thread
         if queue.wanted is not None and queue.hasRoom(queue.wanted):
             queue.wanted = None
             self._as_rules.reenable(_BLOCKED)

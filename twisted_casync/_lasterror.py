@@ -1,5 +1,5 @@
 """
-The last error: where each thread keeps its own, and which threads have one.
+The last error of each thread, and the set of threads that have one.
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ _C = TypeVar("_C", bound=int)
 
 inError: Final[set[int]] = set()
 """
-The threads that have a last error.  While there are none a call that succeeds has nothing to clear: to ask that costs a
-message less than to set what belongs to a thread.
+The threads that have a last error.  While the set is empty a call that succeeds has nothing to clear.  A test of the
+set costs less than an assignment to a thread-local attribute.
 """
 
 
 class _Thread:
     """
-    What ends with a thread: its last error is no one's any more.
+    An object that is deleted when its thread ends, and takes the thread out of L{inError}.
     """
 
     def __init__(self) -> None:
         self._number = get_ident()
 
-    # The function itself: when the interpreter ends the names of a module can go first.
+    # A default value: at the end of the interpreter the names of the module can be gone.
     def __del__(self, discard: Callable[[int], None] = inError.discard) -> None:
         discard(self._number)
 
 
 class LastError(threading.local, Generic[_C]):
     """
-    The last error of the thread that asks.
+    The last error of the calling thread.
 
-    @ivar code: 0, or what a call failed with.
+    @ivar code: 0, or the code of the call that failed.
     """
 
     def __init__(self, none: _C) -> None:
         """
-        Called in each thread that uses it, with the same.
+        Called in each thread that uses the object, with the same argument.
 
-        @param none: what is 0.
+        @param none: the code 0.
         """
         self.code = none
         self._thread = _Thread()

@@ -141,11 +141,11 @@ def _numbered(number: int, level: int | None) -> TypeError:
 
 def length(value: Any, parameter: str, lpOptionValue: Any = b"") -> int | None:
     """
-    The length of a value in bytes, which stands where a level would be taken for one.
+    The length of a value in bytes.  A program that takes this parameter for C{nLevel} gets an error.
 
     @param value: the length; L{None} where the program leaves it out.
-    @param lpOptionValue: what is that long.
-    @raise TypeError: C{value} is a level, or no number at all.
+    @param lpOptionValue: the value of that length.
+    @raise TypeError: C{value} is a level, or no number.
     """
     if value is None:
         return None
@@ -222,7 +222,7 @@ _PLACES: Final[dict[int, tuple[int, ...]]] = {
     Option.SO_LINGER: (_SOCKET, socket.SO_LINGER, _LINGER_SIZE),
     **{name: option.platform for (_, name), option in _ROWS.items() if option.remembered and option.platform},
 }
-"""Where the platform has the options that are remembered too: the arguments of C{getsockopt}, by name."""
+"""The remembered options that the platform has too: the arguments of C{getsockopt}, by name."""
 
 
 class Settings:
@@ -242,7 +242,7 @@ class Settings:
     @classmethod
     def of(cls, sock: socket.socket) -> Settings | None:
         """
-        @return: what is to be remembered of a socket that comes from elsewhere.
+        @return: the settings of a socket that was not made here; L{None} where there is nothing to remember.
         """
         if isinstance(sock, Conduit):
             return None
@@ -262,8 +262,8 @@ class Settings:
 
     def since(self, sock: socket.socket, values: Mapping[int, Any]) -> Settings:
         """
-        @param values: what L{onPlatform} gave before others had the socket.
-        @return: what they have not changed.
+        @param values: the result of L{onPlatform} before others had the socket.
+        @return: the settings that they have not changed.
         """
         now = self.onPlatform(sock)
         same = {name: value for name, value in self._values.items() if now.get(name) == values.get(name)}
@@ -326,7 +326,8 @@ class Settings:
 
 def _unsupported(error: OSError) -> Exception:
     """
-    @return: what a failure to get or set an option is to Winsock: a UNIX socket has no options of TCP and IPv6.
+    @return: the exception for a failure to get or set an option.  A UNIX socket has no options of TCP and IPv6, which
+        is C{WSAENOPROTOOPT} in Winsock.
     """
     if errorFromErrno(error.errno) is WSAError.WSAEOPNOTSUPP:
         return Rejected(WSAError.WSAENOPROTOOPT)

@@ -1,9 +1,9 @@
 """
 Datagrams that wait for the address of a host name.
 
-MFC blocks in C{gethostbyname} and sends then.  Here a C{SendTo} takes the datagram, and what is sent after it waits
-behind it, so that all leave in the order in which they were sent.  A socket that is closed meanwhile stays open
-underneath until its last datagram has left: the program was told that they were sent.
+MFC blocks in C{gethostbyname} and sends then.  Here a C{SendTo} takes the datagram.  Later datagrams wait behind it,
+so that all leave in the order in which they were sent.  A socket that is closed meanwhile keeps its descriptor until
+the last datagram has left: the program was told that they were sent.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from .winsock import WSAError, errorFromErrno
 __all__ = ["SendQueue"]
 
 Send: TypeAlias = "Callable[[socket.socket, bytes, int, SockAddr], object]"
-"""What sends a datagram: the socket, the data, the flags and the address."""
+"""A function that sends a datagram: the socket, the data, the flags and the address."""
 
 _DATAGRAMS: Final = 64
 _BYTES: Final = 1 << 18
-"""The most that waits: at least three datagrams of any size."""
+"""The most bytes that wait: at least three datagrams of any size."""
 _ADDRESSES: Final = 256
-"""The most addresses that are remembered, those that were found last."""
+"""The most addresses that are kept: those that were found last."""
 _AGAIN: Final = 0.01
-"""Seconds after which a datagram is tried again that the system had no room for."""
+"""Seconds after which the queue tries again to send where the system had no room."""
 
 
 class _Datagram:
     """
-    One that waits.
+    A datagram that waits.
 
-    @ivar to: where it goes: an address, the name that is looked up, or why there is no address.
+    @ivar to: its destination: an address, the name that is looked up, or the error of the lookup.
     """
 
     __slots__ = ("data", "flags", "to")
@@ -47,12 +47,12 @@ class _Datagram:
 
 class SendQueue:
     """
-    The datagrams of one socket that wait, in order, and the addresses of names that it has sent to.
+    The datagrams of one socket that wait, in order, and the addresses of the names that it has sent to.
 
-    It does not know the object that has the socket: the two would be left to the garbage collector.
+    The queue has no reference to the object that has the socket: a cycle would be left to the garbage collector.
 
-    @ivar failure: why the last datagram that has not left has not, until a call has failed with it.
-    @ivar wanted: the bytes of the last datagram that there was no room for; L{None} where none was refused.
+    @ivar failure: the error of the last datagram that could not be sent, until a call has failed with it.
+    @ivar wanted: the size in bytes of the last datagram that was refused for lack of room; L{None} where none was.
     """
 
     __slots__ = (
@@ -80,9 +80,9 @@ class SendQueue:
         self._datagrams: deque[_Datagram] = deque()
         self._bytes = 0
         self._addresses: dict[str, SockAddr] = {}
-        # It will be tried again soon.
+        # A call of _tryAgain is scheduled.
         self._again = False
-        # Nobody else has the socket any more.
+        # The queue owns the socket.
         self._ends = False
 
     def isWaiting(self) -> bool:
@@ -93,21 +93,21 @@ class SendQueue:
 
     def isIdle(self) -> bool:
         """
-        @return: whether the next datagram can leave at once, and nothing is to be said before.
+        @return: whether the next datagram can leave at once: none waits, and no failure is to be reported.
         """
         return not self._datagrams and self.failure is None
 
     def hasRoom(self, size: int) -> bool:
         """
-        @return: whether a datagram of so many bytes can wait too.
+        @return: whether there is room for a datagram of C{size} bytes.
         """
         return len(self._datagrams) < _DATAGRAMS and self._bytes + size <= _BYTES
 
     def take(self, data: bytes, flags: int, to: SockAddr | HostName) -> bool:
         """
-        Let a datagram wait behind the others.
+        Append a datagram.
 
-        @return: whether its name is to be looked up: no other datagram waits for it.
+        @return: whether its name is to be looked up: no other datagram waits for that name.
         """
         new = isinstance(to, HostName) and not self._waitingFor(to.host)
         self._datagrams.append(_Datagram(data, flags, to))
@@ -119,7 +119,7 @@ class SendQueue:
 
     def giveBack(self) -> None:
         """
-        The datagram that was taken last is not sent.
+        Remove the datagram that was taken last.
         """
         self._bytes -= len(self._datagrams.pop().data)
 
@@ -127,14 +127,16 @@ class SendQueue:
 
     def addressOf(self, name: HostName) -> SockAddr | HostName:
         """
-        @return: the address of a name that was looked up before; else the name.
+        @return: the address of a name, where it is known; else the name.
         """
         known = self._addresses.get(name.host)
         return name if known is None else (known[0], name.port, *known[2:])
 
     def answered(self, host: str, found: Sequence[SockAddr]) -> None:
         """
-        The addresses of a name are known, or that it has none; the first one is taken, as MFC does.
+        The lookup of a name has ended.
+
+        @param found: its addresses, of which the first is used, as in MFC; empty where it has none.
         """
         if found:
             if len(self._addresses) >= _ADDRESSES:
@@ -148,9 +150,9 @@ class SendQueue:
 
     def flush(self, moved: Callable[[SendQueue], None]) -> None:
         """
-        Send what need not wait any more.
+        Send the datagrams whose addresses are known, up to the first that waits.
 
-        @param moved: called afterwards, and each time that more was sent later.
+        @param moved: called afterwards, and again after each later try.
         """
         while self._datagrams:
             one = self._datagrams[0]
@@ -175,7 +177,7 @@ class SendQueue:
 
     def _sent(self, one: _Datagram, to: SockAddr) -> WSAError:
         """
-        @return: how that has ended.
+        @return: the error, or C{NO_ERROR}.
         """
         if isEmpty(to):
             return WSAError.WSAEADDRNOTAVAIL
@@ -186,7 +188,7 @@ class SendQueue:
                 code = errorFromErrno(error.errno)
                 if code is not WSAError.WSAECONNREFUSED:
                     return code
-                # That is said of an earlier one, which nobody was there for; this one was not sent.
+                # The error is of an earlier datagram, whose port was unreachable; this one was not sent.
                 self.failure = WSAError.WSAECONNRESET
             else:
                 break
@@ -196,14 +198,14 @@ class SendQueue:
 
     def outlive(self, sock: socket.socket, ends: bool) -> None:
         """
-        The object gives its socket up, and what waits is still to be sent.
+        The object gives up its socket; the datagrams that wait are still sent.
 
         @param sock: a socket with the same name.
-        @param ends: it is closed with the last datagram: nobody else has it.
+        @param ends: the queue owns it, and closes it after the last datagram.
         """
         self._sock, self._ends = sock, ends
 
     def __del__(self) -> None:
-        # The reactor has stopped before a name was found.
+        # The reactor has stopped before the lookup has ended.
         if self._ends:
             self._sock.close()

@@ -1,4 +1,4 @@
-"""What serves sockets under a word of C{twistd casync}: the interface of a plugin."""
+"""The interface of a plugin: a service of C{twistd casync}."""
 
 from __future__ import annotations
 

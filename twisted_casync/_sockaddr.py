@@ -50,7 +50,7 @@ ANY: Final[dict[int, str]] = {int(socket.AF_INET): "0.0.0.0", int(socket.AF_INET
 @dataclass(frozen=True)
 class HostName:
     """
-    The address of a program that names a host: it becomes a SOCKADDR when the name was looked up.
+    An address that has a host name: it becomes a SOCKADDR when the name was looked up.
     """
 
     host: str
@@ -125,7 +125,7 @@ def named(family: int, host: str, port: int, parameter: str) -> SockAddr | HostN
 
 def sockaddr(family: int, value: Any, parameter: str) -> SockAddr | HostName:
     """
-    The SOCKADDR that a program gave as such; as in the C{socket} module its host may be a name.
+    The SOCKADDR that a program passes; its host may be a name, as in the C{socket} module.
 
     @param family: the socket's family.
     @param value: a tuple, a path, or an address object of Twisted.
@@ -147,7 +147,7 @@ def sockaddr(family: int, value: Any, parameter: str) -> SockAddr | HostName:
     elif isinstance(value, IPv6Address):
         value = (value.host, value.port, value.flowInfo, value.scopeID)
     elif isinstance(value, HostnameAddress):
-        # Bytes that are no ASCII can be no name either, in any encoding.
+        # Bytes that are no ASCII become surrogates, which no host name can have.
         value = (value.hostname.decode("ascii", "surrogateescape"), value.port)
     if not isinstance(value, tuple):
         raise TypeError(
@@ -203,7 +203,7 @@ def portNumber(value: Any, parameter: str) -> int:
 
 def entry(pAI: Any) -> Sequence[Any]:
     """
-    The entry of C{getaddrinfo} that a program gave, or its first three fields: family, type, protocol.
+    The entry of C{getaddrinfo} that a program passes, or its first three fields: family, type, protocol.
 
     @raise Rejected: C{WSAEINVAL} for L{None}, which is NULL.
     """
@@ -228,11 +228,11 @@ def addressIn(pAI: Any) -> Any:
 
 def hostAndPort(name: SockAddr) -> tuple[str, int]:
     """
-    The two outputs that C++ writes.
+    A host and a port, the two results of C{GetPeerName} and C{GetSockName} in C++.
 
     @param name: as the C{socket} module writes it.
-    @return: the host, of IPv6 with its scope where it has one (C{fe80::1%3}, RFC 4007), so that it is the same address
-        to the members that take a host; of a UNIX socket the path, and no port.
+    @return: the host, with the scope of an IPv6 address (C{fe80::1%3}, RFC 4007), so that the members that take a host
+        take it; of a UNIX socket the path, and port 0.
     """
     if not isinstance(name, tuple):
         return os.fsdecode(name), 0

@@ -203,8 +203,8 @@ class Transfer(Destination):
 
     def _as_failedLater(self, code: WSAError) -> WSAError:
         """
-        @param code: an error of a datagram that was sent, or taken, before.
-        @return: the same, which no other call fails with.
+        @param code: the error of an earlier datagram.
+        @return: the same.  It is cleared, so that only one call fails with it.
         """
         self._as_error = None
         if self._as_queue is not None:
@@ -339,7 +339,7 @@ class Transfer(Destination):
                     if type(lpBuf) is not bytearray or type(nBufLen) is not int or not 0 <= nBufLen <= len(lpBuf):
                         return self._as_send(lpBuf, nBufLen, 0, nHostPort)
                     lpBuf = memoryview(lpBuf)[:nBufLen]
-                # All of it: a datagram is never sent in parts.  Nor does one bring SIGPIPE, in whatever state.
+                # All of it: a datagram is never sent in parts.  A datagram socket never raises SIGPIPE.
                 return self._as_sock.sendto(lpBuf, nHostPort)  # type: ignore[union-attr, arg-type]  # sending: there is one
             except OSError as error:
                 return self._as_unsent(error)

@@ -61,19 +61,19 @@ def passUrgent(sock: socket.socket) -> None:
 
 def isTaken(sock: socket.socket | Conduit) -> bool:
     """
-    @return: whether the stream goes on at the place of an urgent byte that was received; a conduit keeps none.
+    @return: whether the next byte of the stream is an urgent byte that was received.  An emulated socket keeps none.
     """
     return not isinstance(sock, Conduit) and atMark(sock) and not peekUrgent(sock)
 
 
 def passInLine(sock: socket.socket) -> None:
     """
-    Go past that place when C{SO_OOBINLINE} was switched on: Linux would give the byte a second time.
+    Discard that byte after C{SO_OOBINLINE} was switched on: Linux would give it a second time.
     """
     try:
         sock.recv(1, socket.MSG_DONTWAIT)
     except OSError:
-        # The connection was lost meanwhile, and the next call says so.
+        # The connection was lost, and the next call fails.
         return
 
 

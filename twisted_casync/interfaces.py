@@ -47,9 +47,9 @@ class IAsyncSocketNotifications(Interface):
     socket's mask. An event that was told is told again only after its re-enabling member was called, whatever
     that returned, and if there still or again is something to tell. After Close nothing is told any more.
 
-    An exception that leaves a handler, whatever it is, is logged, the socket is aborted, and OnClose(WSAECONNABORTED)
-    is called once, so that the application can forget the socket; no other socket notices. When OnAccept raises,
-    that happens to the connection that it has accepted last; if none, the one that waits is reset. The listener
+    Any exception that leaves a handler is logged, the socket is aborted, and OnClose(WSAECONNABORTED) is called
+    once, so that the application can forget the socket; no other socket notices. When OnAccept raises, the
+    connection that it has accepted last is aborted; if it accepted none, the one that waits is reset. The listener
     goes on.
 
     nErrorCode is 0 or the code of what went wrong with the event. WSAENETDOWN, which the reference has for every
@@ -65,10 +65,9 @@ class IAsyncSocketNotifications(Interface):
         """The peer has ended its stream, or the connection is gone (FD_CLOSE).
 
         With 0 the peer has finished sending, and Send still works until ShutDown or Close. While FD_READ is
-        selected all that it sent has been read then, so that a stream nobody reads is not told as closed. A
-        reset does not wait for the reader. Told once; a further AsyncSelect tells it again, and so does the
-        loss of the connection where a Send waits for OnSend. Never told of one's own Close, nor to a datagram
-        socket.
+        selected this waits until all data was received: it never comes to a program that does not receive. A
+        reset does not wait. Told once; a further AsyncSelect tells it again, and so does the loss of the
+        connection where a Send waits for OnSend. Never told of one's own Close, nor to a datagram socket.
 
         @param nErrorCode: 0, WSAECONNRESET (by the peer), WSAECONNABORTED (timeout, or aborted on this side).
         @see: CAsyncSocket::OnClose"""
@@ -156,8 +155,8 @@ class IAsyncSocket(IAsyncSocketNotifications):
     def Attach(hSocket: Either, lEvent: int = 63) -> bool:
         """Take over an open socket and watch it; what already holds is told, as by AsyncSelect.
 
-        A connection that is over is one: OnReceive tells the data that waits, OnClose how it has ended. What was
-        shut down and set before Detach still is.
+        A connection that is over can be attached: OnReceive tells the data that waits, OnClose how it has ended.
+        Directions that were shut down, and options that were set, before Detach still are.
 
         @param hSocket: a descriptor (int), or a socket.socket, which loses its own.
         @param lEvent: the mask, as for AsyncSelect.
@@ -262,7 +261,7 @@ class IAsyncSocket(IAsyncSocketNotifications):
         """Get the code with which the last call of the calling thread failed. A static method.
 
         @return: a WSAError: an int with Winsock's number that prints as its name; 0 after a call that succeeded,
-            and before any. Close and FromHandle leave it as it was.
+            and before the first call. Close and FromHandle leave it as it was.
         @see: CAsyncSocket::GetLastError"""
 
     def GetPeerName(lpSockAddrLen: int | None = None) -> tuple[str, int] | None:
@@ -406,7 +405,7 @@ class IAsyncSocket(IAsyncSocketNotifications):
 
         An unbound socket is bound by this. On a connected stream the address is ignored. A host name is
         looked up by the reactor without blocking: the datagram is taken and leaves when the address is known,
-        and what is sent after it leaves after it. If there is none, the next call that sends or receives
+        and later datagrams leave after it. If the name has no address, the next call that sends or receives
         fails with WSAHOST_NOT_FOUND.
 
         @param lpBuf: the data.

@@ -169,7 +169,7 @@ class Level(IntEnum):
 
 class LevelOption(IntEnum):
     """
-    An option, which knows the level that it is defined at: the same number means another thing at each level.
+    An option with its level: a number is another option at each level.
     """
 
     level: Level

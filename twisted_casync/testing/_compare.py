@@ -71,7 +71,7 @@ class Difference:
     @property
     def answer(self) -> tuple[int, str]:
         """
-        The answer that it is a part of: all that one command gave back, or what one socket was told in a pump.
+        The answer that it is a part of: the results of one command, or the notifications of one socket in a pump.
         """
         return self.line, self.field.rpartition(".")[0]
 
@@ -171,8 +171,8 @@ def compare(scenario: str, expected: Sequence[Record], got: Sequence[Record]) ->
 def nearest(recordings: Sequence[Sequence[Difference]]) -> list[Difference]:
     """
     @param recordings: the differences of one trace from each of several recordings of its scenario.
-    @return: those in the answers that differ from every recording, each answer compared with the recording that is
-        nearest to it; with the last where several are.
+    @return: the differences of the answers that differ from every recording.  Each answer is compared with the
+        recording that has the fewest differences; of several with the last.
     """
     answers = [_byAnswer(differences) for differences in recordings]
     everywhere = set(answers[0]).intersection(*answers[1:])

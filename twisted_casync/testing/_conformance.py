@@ -40,7 +40,7 @@ def addArguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="TRACES",
-        help="folder of another recording: what agrees with one of them does not differ (can be repeated)",
+        help="folder of another recording: an answer that is in any of them does not differ (can be repeated)",
     )
     parser.add_argument("--reactor", metavar="NAME", help="as for twistd, or uvloop (default: the platform's)")
     parser.add_argument("--direct", action="store_true", help="register sockets with the reactor itself")
@@ -163,9 +163,9 @@ async def _playAll(reactor: Any, options: argparse.Namespace, paths: list[Path],
 def differences(name: str, folders: Sequence[Path], got: list[Fields]) -> list[Difference]:
     """
     @param name: of a scenario.
-    @param folders: of recordings, each with its C{NAME.jsonl} or without.
+    @param folders: of recordings; each can have a C{NAME.jsonl}.
     @param got: the trace to compare.
-    @return: the differences in the answers that are as in none of the recordings.
+    @return: the differences of the answers that differ from every recording.
     """
     traces = [trace for folder in folders if (trace := folder / f"{name}.jsonl").exists()]
     if not traces:

@@ -35,7 +35,7 @@ _OPTIONS: dict[str, LevelOption] = {
     option.name: option for option in (*Option, TCP_NODELAY, TCP_MAXSEG, IP_OPTIONS, IPV6_V6ONLY)
 }
 _UNKNOWN = Option.SO_SNDLOWAT
-"""What stands for a number that is no option's: one that the class does not know either."""
+"""Stands for a number that is no option: the class does not support this one."""
 _LEVELS = {"SOL_SOCKET": SOL_SOCKET, "IPPROTO_TCP": IPPROTO_TCP, "IPPROTO_IP": IPPROTO_IP}
 _IOCTLS = {"FIONBIO": FIONBIO, "FIONREAD": FIONREAD, "SIOCATMARK": SIOCATMARK}
 _LONGEST = 1 << 16
